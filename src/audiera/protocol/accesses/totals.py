@@ -1,0 +1,188 @@
+"""Adding up the rows of a batch for the state machine: integers only, stable order, no row-by-row Python.
+
+Two packed arrays live in the state and are read and written here only:
+
+* coverage of a grant: 16 bytes for each asset it covers (asset u64, duration_ms u32, term u16, spare u16), ascending
+  by asset; fixed when the grant is issued, so that a later change of an asset's license changes no agreed price;
+* uses of a run: 32 bytes for each asset opened (asset, accesses, audio_ms, bytes, each u64), ascending by asset, in
+  pages of 4,096 asset numbers.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from audiera.protocol.errors import BatchError
+
+Array = npt.NDArray[np.void]
+
+COVER: Final = np.dtype([("asset", "<u8"), ("duration_ms", "<u4"), ("term", "<u2"), ("spare", "<u2")])
+USE: Final = np.dtype([("asset", "<u8"), ("accesses", "<u8"), ("audio_ms", "<u8"), ("bytes", "<u8")])
+PAGE_BITS: Final = 12
+
+PAYABLE_OPS: Final = (1, 2, 3, 4)
+FLAG_LATE: Final = 1
+FLAG_ABORTED: Final = 4
+FLAG_FAILED: Final = 8
+
+_SUM_LIMIT: Final = 2**62
+
+
+class SessionRows(NamedTuple):
+    """How many rows of a batch belong to a session."""
+
+    session: int
+    """The node's session number; 0 for previews and refusals without one."""
+
+    rows: int
+    """All of its rows."""
+
+    payable: Array
+    """Its rows that released something, ordered by asset and time."""
+
+
+def by_session(rows: Array) -> Iterator[SessionRows]:
+    """The rows of each session, ascending by session number.
+
+    Args:
+        rows: row array ordered by (asset, t).
+    """
+    order = np.argsort(rows["session"], kind="stable")
+    ordered = rows[order]
+    sessions, starts = np.unique(ordered["session"], return_index=True)
+    ends = [*starts[1:].tolist(), len(ordered)]
+    for session, start, end in zip(sessions.tolist(), starts.tolist(), ends, strict=True):
+        part = ordered[start:end]
+        released = np.isin(part["op"], np.array(PAYABLE_OPS, dtype=np.uint8))
+        released &= (part["flags"] & np.uint16(FLAG_FAILED)) == 0
+        yield SessionRows(session, end - start, part[released] if not released.all() else part)
+
+
+def uses_of(payable: Array, until: int, since: int) -> Array:
+    """Sum a session's released rows for each asset.
+
+    Args:
+        payable: rows ordered by (asset, t).
+        until: rows later than this moment are left out; 0 for none.
+        since: rows earlier than this moment are left out.
+
+    Returns:
+        USE array ascending by asset.
+
+    Raises:
+        BatchError: sums beyond 2^62.
+    """
+    if until:
+        payable = payable[payable["t"] <= np.uint64(until)]
+    if since > 0:
+        payable = payable[payable["t"] >= np.uint64(since)]
+    if not len(payable):
+        return np.zeros(0, dtype=USE)
+    if int(payable["bytes"].max()) >= _SUM_LIMIT >> 20:
+        raise BatchError("a row claims more bytes than any access can release", code="batch_sum_overflow")
+    assets, starts, counts = np.unique(payable["asset"], return_index=True, return_counts=True)
+    uses = np.zeros(len(assets), dtype=USE)
+    uses["asset"] = assets
+    uses["accesses"] = counts
+    uses["audio_ms"] = np.add.reduceat(payable["units"].astype(np.uint64), starts)
+    uses["bytes"] = np.add.reduceat(payable["bytes"], starts)
+    return uses
+
+
+def pack_coverage(items: Sequence[tuple[int, int, int]]) -> bytes:
+    """The packed coverage of (asset, duration_ms, term) triples, ascending by asset."""
+    packed = np.zeros(len(items), dtype=COVER)
+    if items:
+        assets, durations, terms = zip(*items, strict=True)
+        packed["asset"], packed["duration_ms"], packed["term"] = assets, durations, terms
+    return packed.tobytes()
+
+
+class Covered(NamedTuple):
+    """The part of a session's uses that its grant covers."""
+
+    uses: Array
+    """USE array; audio_ms is at most accesses times the asset's duration."""
+
+    terms: tuple[int, ...]
+    """Which of the grant's terms each use falls under."""
+
+
+def cover(uses: Array, coverage: bytes) -> Covered:
+    """Keep the uses of assets a grant covers, and believe no more audio than the assets hold."""
+    covered = np.frombuffer(coverage, dtype=COVER)
+    if not len(covered) or not len(uses):
+        return Covered(np.zeros(0, dtype=USE), ())
+    places = np.minimum(np.searchsorted(covered["asset"], uses["asset"]), len(covered) - 1)
+    matches = covered["asset"][places] == uses["asset"]
+    kept, facts = uses[matches], covered[places[matches]]
+    longest = kept["accesses"] * facts["duration_ms"].astype(np.uint64)
+    kept["audio_ms"] = np.minimum(kept["audio_ms"], longest)
+    return Covered(kept, tuple(facts["term"].tolist()))
+
+
+def covered_assets(coverage: bytes) -> tuple[tuple[int, int, int], ...]:
+    """The (asset, duration_ms, term) triples of a packed coverage."""
+    packed = np.frombuffer(coverage, dtype=COVER)
+    return tuple(zip(packed["asset"].tolist(), packed["duration_ms"].tolist(), packed["term"].tolist(), strict=True))
+
+
+class Sums(NamedTuple):
+    """Totals of a use array."""
+
+    accesses: int
+    """Rows."""
+
+    audio_ms: int
+    """Milliseconds."""
+
+    bytes: int
+    """Bytes."""
+
+
+def sums_of(uses: Array) -> Sums:
+    """Totals over all assets of a use array."""
+    return Sums(int(uses["accesses"].sum()), int(uses["audio_ms"].sum()), int(uses["bytes"].sum()))
+
+
+def use_list(uses: Array) -> list[tuple[int, int, int, int]]:
+    """A use array as (asset, accesses, audio_ms, bytes) tuples."""
+    columns = [uses[name].tolist() for name in ("asset", "accesses", "audio_ms", "bytes")]
+    return list(zip(*columns, strict=True))
+
+
+def pages_of(uses: Array) -> Iterator[tuple[int, Array]]:
+    """Cut a use array into pages of 4,096 asset numbers: (page number, its uses)."""
+    pages = uses["asset"] >> np.uint64(PAGE_BITS)
+    numbers, starts = np.unique(pages, return_index=True)
+    ends = [*starts[1:].tolist(), len(uses)]
+    for number, start, end in zip(numbers.tolist(), starts.tolist(), ends, strict=True):
+        yield number, uses[start:end]
+
+
+def merge_uses(page: bytes, uses: Array) -> bytes:
+    """A page of packed uses after adding more; ascending by asset."""
+    both = np.concatenate([np.frombuffer(page, dtype=USE), uses])
+    both = both[np.argsort(both["asset"], kind="stable")]
+    assets, starts = np.unique(both["asset"], return_index=True)
+    merged = np.zeros(len(assets), dtype=USE)
+    merged["asset"] = assets
+    for name in ("accesses", "audio_ms", "bytes"):
+        merged[name] = np.add.reduceat(both[name], starts)
+    return merged.tobytes()
+
+
+def unpack_uses(page: bytes) -> list[tuple[int, int, int, int]]:
+    """A page of packed uses as (asset, accesses, audio_ms, bytes) tuples."""
+    return use_list(np.frombuffer(page, dtype=USE))
+
+
+def is_late_in_order(rows: Array, oldest: int, newest: int) -> bool:
+    """Whether every row lies in the time window, or is marked late and lies before its end."""
+    times = rows["t"]
+    if len(rows) and int(times.max()) > newest:
+        return False
+    early = times < np.uint64(max(oldest, 0))
+    return bool(((rows["flags"][early] & np.uint16(FLAG_LATE)) != 0).all())

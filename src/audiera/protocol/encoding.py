@@ -1,0 +1,131 @@
+"""The one place where records become bytes and bytes become records.
+
+The form is DAG-CBOR: map keys sorted, shortest integers, no floats, no duplicates. A record has exactly one
+encoding: fields equal to their default are left out, and bytes are accepted only if encoding what was decoded
+gives the same bytes again. That closes non-minimal integers and lengths, which the decoder itself lets through.
+
+Source: https://ipld.io/specs/codecs/dag-cbor/spec/ and RFC 8949, section 4.2.
+"""
+
+import hashlib
+from typing import TypeVar, cast
+
+import libipld
+import msgspec
+
+from audiera.protocol.errors import EncodingError
+
+T = TypeVar("T")
+
+MAX_DEPTH = 16
+"""How deep arrays and maps may nest; deeper input would exhaust the decoder's stack."""
+
+MAX_BYTES = 4 * 1024 * 1024
+"""The largest encoding accepted where a type sets no smaller limit."""
+
+_CONTAINER_HEADS = bytes(range(0x80, 0xC0))
+
+
+def _to_lists(value: object) -> object:
+    kind = type(value)
+    if kind is dict:
+        mapping = cast(dict[str, object], value)
+        for key, item in mapping.items():
+            if type(item) is dict or type(item) is tuple:
+                mapping[key] = _to_lists(item)
+        return mapping
+    if kind is tuple:
+        items = cast(tuple[object, ...], value)
+        return [_to_lists(item) if type(item) in (dict, tuple) else item for item in items]
+    return value
+
+
+def encode(record: object) -> bytes:
+    """The canonical bytes of a record (a msgspec Struct, or plain data of dict, tuple, bytes, str, int, bool).
+
+    Raises:
+        EncodingError: the record holds something that has no canonical form, such as a float.
+    """
+    try:
+        return cast(bytes, libipld.encode_dag_cbor(_to_lists(msgspec.to_builtins(record, builtin_types=(bytes,)))))
+    except (ValueError, TypeError, OverflowError) as cause:
+        raise EncodingError(f"a {type(record).__name__} cannot be encoded: {cause}") from cause
+
+
+def _head(data: bytes, at: int) -> tuple[int, int, int]:
+    """Read one CBOR head: (major type, argument, position after it)."""
+    if at >= len(data):
+        raise EncodingError("the bytes end inside an item", position=at)
+    first = data[at]
+    major, info = first >> 5, first & 31
+    if info < 24:
+        return major, info, at + 1
+    if info > 27:
+        raise EncodingError(f"an indefinite or reserved length at byte {at}; lengths are definite", position=at)
+    width = 1 << (info - 24)
+    if at + 1 + width > len(data):
+        raise EncodingError("the bytes end inside a length", position=at)
+    return major, int.from_bytes(data[at + 1 : at + 1 + width], "big"), at + 1 + width
+
+
+def check_depth(data: bytes, limit: int = MAX_DEPTH) -> None:
+    """Refuse bytes whose arrays and maps nest deeper than ``limit``, in one pass and without recursion.
+
+    Raises:
+        EncodingError: nested too deeply, or cut short.
+    """
+    if len(data) - len(data.translate(None, _CONTAINER_HEADS)) <= limit:
+        return
+    open_items: list[int] = []
+    at = 0
+    while at < len(data):
+        while open_items and open_items[-1] == 0:
+            open_items.pop()
+        if open_items:
+            open_items[-1] -= 1
+        major, argument, at = _head(data, at)
+        if major in (2, 3):
+            at += argument
+        elif major in (4, 5):
+            open_items.append(argument if major == 4 else argument * 2)
+            if len(open_items) > limit:
+                raise EncodingError(f"nested deeper than {limit} levels at byte {at}", position=at)
+        elif major == 6:
+            open_items.append(1)
+            if len(open_items) > limit:
+                raise EncodingError(f"nested deeper than {limit} levels at byte {at}", position=at)
+
+
+def decode(data: bytes, kind: type[T], *, max_bytes: int = MAX_BYTES) -> T:
+    """The record that ``data`` is the canonical encoding of.
+
+    Args:
+        data: the whole encoding, nothing before or after it.
+        kind: the Struct type (or tagged union) expected.
+        max_bytes: refuse anything longer, unread.
+
+    Raises:
+        EncodingError: too long, nested too deeply, malformed, of another type, or not canonical.
+    """
+    if len(data) > max_bytes:
+        raise EncodingError(f"at most {max_bytes} bytes expected, got {len(data)}", length=len(data))
+    check_depth(data)
+    try:
+        plain = libipld.decode_dag_cbor(data)
+        record = msgspec.convert(plain, kind, strict=True, builtin_types=(bytes,))
+    except (ValueError, TypeError, RecursionError, OverflowError) as cause:
+        name = getattr(kind, "__name__", str(kind))
+        raise EncodingError(f"not a valid {name}: {cause}") from cause
+    if encode(record) != data:
+        raise EncodingError("not the canonical encoding: re-encoding what was decoded gives other bytes")
+    return record
+
+
+def digest(data: bytes) -> bytes:
+    """SHA-256 of the bytes: 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def digest_of(record: object) -> bytes:
+    """SHA-256 of a record's canonical bytes: 32 bytes."""
+    return hashlib.sha256(encode(record)).digest()

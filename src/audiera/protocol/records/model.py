@@ -1,0 +1,117 @@
+"""Models: registered with a lineage the ledger certifies, published as a service, paid per call."""
+
+from typing import Literal
+
+from audiera.protocol.records.base import Record, Split
+
+Marking = Literal["c2pa", "watermark", "none"]
+
+
+class BaseModel(Record):
+    """A model this one was built on, and its share of the generation pool."""
+
+    model: int
+    """Ledger number of the base model."""
+
+    share: int
+    """Basis points of each call's revenue that go to it, before the training data's."""
+
+
+class Interface(Record):
+    """What goes in and what comes out."""
+
+    task: str
+    """Kind of service: generation, recognition, recommendation, transcription, ..."""
+
+    accepts: tuple[str, ...]
+    """Media types of a request body."""
+
+    returns: tuple[str, ...]
+    """Media types of an answer."""
+
+    schema: bytes = b""
+    """SHA-256 of the published input and output schema; empty for none."""
+
+
+class CallPrice(Record):
+    """An integer price list; the version is named in every receipt."""
+
+    version: int
+    """1 for the first list."""
+
+    per_call: int
+    """Microcredits for each call that succeeds."""
+
+    per_audio_second: int = 0
+    """Microcredits for each started second of audio, in and out."""
+
+
+class Model(Record, tag="model"):
+    """A model version."""
+
+    number: int
+    """Ledger number."""
+
+    id: bytes
+    """Digest of the registering transaction."""
+
+    developer: int
+    """Ledger number of the account that registered it."""
+
+    name: str
+    """A slug: a-z 0-9 - . _"""
+
+    version: str
+    """A slug."""
+
+    weights: bytes
+    """SHA-256 over its files' digests."""
+
+    runs: tuple[int, ...]
+    """Runs whose certificates are its lineage, ascending."""
+
+    weights_root: bytes
+    """Merkle-sum root of (asset, weight) over all its runs."""
+
+    total_weight: int
+    """Sum of these weights."""
+
+    training_share: int
+    """Basis points of each call's revenue that go to its training data."""
+
+    base_models: tuple[BaseModel, ...] = ()
+    """Models it was built on."""
+
+    undisclosed_data: bool = False
+    """Whether it was also trained on data not recorded here."""
+
+    interface: Interface | None = None
+    """What goes in and out."""
+
+    splits: tuple[Split, ...] = ()
+    """Who shares the developer's part; the developer alone when empty."""
+
+    marking: Marking = "none"
+    """How its output is marked."""
+
+    card: bytes = b""
+    """SHA-256 of its card, off the ledger."""
+
+    registered_at: int = 0
+    """Block time, microseconds."""
+
+
+class Endpoint(Record, tag="endpoint"):
+    """A model offered as a service through a node's gateway."""
+
+    model: int
+    """Ledger number of the model."""
+
+    node: int
+    """Ledger number of the node account that serves it."""
+
+    price: CallPrice
+    """What a call costs."""
+
+    active: bool = True
+    """Whether it takes calls."""
