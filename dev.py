@@ -151,13 +151,15 @@ class Lock:
         os.fsync(self._handle)
 
     def run(self, command: Sequence[str | Path], cwd: Path) -> int:
-        """Run a program that writes into the environment; its exit code."""
+        """Run a program that writes into the environment, what it prints going to stderr; its exit code."""
         environment = dict(os.environ, PYTHONNOUSERSITE="1", PIP_DISABLE_PIP_VERSION_CHECK="1")
         for name in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_USER"):
             environment.pop(name, None)
         inherited = () if sys.platform == "win32" else (self._handle,)
         arguments = [str(part) for part in command]
-        return subprocess.run(arguments, cwd=cwd, env=environment, pass_fds=inherited, check=False).returncode
+        return subprocess.run(
+            arguments, cwd=cwd, env=environment, stdout=2, pass_fds=inherited, check=False
+        ).returncode
 
     def release(self) -> None:
         """Let go."""

@@ -22,10 +22,11 @@ ARRAY_IMPORTS = _words("numpy zstandard")
 FORBIDDEN_NAMES = _words(
     "hash id round open print input float complex eval exec compile globals locals breakpoint __import__"
 )
-INEXACT = _words(
+INEXACT_IN_NUMPY = _words(
     "float16 float32 float64 float128 longdouble half single double complex64 complex128 random mean average "
-    "std var median divide true_divide sqrt log log2 exp linspace randombytes total_seconds"
+    "std var median divide true_divide sqrt log log2 exp linspace"
 )
+INEXACT = _words("mean std var total_seconds randombytes")
 BROAD = _words("Exception BaseException")
 SET_METHODS = _words("union intersection difference symmetric_difference")
 SET_TYPES = _words("set frozenset Set AbstractSet MutableSet")
@@ -181,13 +182,16 @@ class _Walk:
         inside = any(module == known or module.startswith(known + ".") for known in allowed)
         if not inside and f"{module}.{name}" not in allowed:
             self.found(node, "import", f"{module} is not among what the protocol may import")
-        if name in INEXACT or module.rsplit(".", maxsplit=1)[-1] == "random":
-            self.found(node, "inexact", f"{name or module} is not exact")
+        numbers = {name, *module.split(".")} & INEXACT_IN_NUMPY if module.startswith("numpy") else set()
+        if numbers or name in INEXACT:
+            self.found(node, "inexact", f"{module}.{name} is not exact")
 
     def look_at_names(self, node: ast.AST) -> None:
         match node:
             case ast.Name(id=name, ctx=ast.Load()) if name in FORBIDDEN_NAMES:
                 self.found(node, "name", f"{name} is not pure or not exact")
+            case ast.Attribute(value=ast.Name(id="np" | "numpy"), attr=name) if name in INEXACT_IN_NUMPY:
+                self.found(node, "inexact", f"numpy's {name} is not exact")
             case ast.Attribute(attr=name) if name in INEXACT:
                 self.found(node, "inexact", f".{name} is not exact")
             case ast.Call(func=ast.Attribute(attr="argsort") as function) if not _is_stable(node):

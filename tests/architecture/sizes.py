@@ -6,9 +6,7 @@ from pathlib import PurePath
 
 MAX_LINES = 500
 MAX_STATEMENTS = 40
-NO_ROOMS = frozenset(
-    {"utils", "util", "common", "helpers", "helper", "core", "misc", "tools", "lib", "shared"}
-)
+NO_ROOMS = frozenset({"utils", "util", "common", "helpers", "helper", "core", "misc", "shared"})
 
 
 def oversize(source: str) -> list[str]:

@@ -41,34 +41,11 @@ VIOLATIONS = [
     ("set order", "def f() -> set[int]:\n    return {1}\nx = list(f())"),
 ]
 
-OUTSIDE_WORLD = [
-    "os",
-    "sys",
-    "io",
-    "time",
-    "datetime",
-    "random",
-    "secrets",
-    "socket",
-    "threading",
-    "asyncio",
-    "pathlib",
-    "subprocess",
-    "locale",
-    "decimal",
-    "fractions",
-    "math",
-    "statistics",
-    "logging",
-    "tempfile",
-    "uuid",
-    "multiprocessing",
-    "concurrent.futures",
-    "platform",
-    "json",
-    "pickle",
-    "importlib",
-]
+OUTSIDE_WORLD = sorted(
+    {"asyncio", "concurrent.futures", "datetime", "decimal", "fractions", "importlib", "io", "json", "locale"}
+    | {"logging", "math", "multiprocessing", "os", "pathlib", "pickle", "platform", "random", "secrets"}
+    | {"socket", "statistics", "subprocess", "sys", "tempfile", "threading", "time", "uuid"}
+)
 
 ARRAY_VIOLATIONS = [
     ("sort", "import numpy as np\nx = np.argsort(y)"),
