@@ -57,6 +57,16 @@ print("ran", sys.argv[1:], pinned.VERSION, sys.prefix, os.getcwd(), sep="|")
 """
 
 
+MAKING = "making the environment"
+
+
+def ran(done, *, arguments, version="1"):
+    """The command ran inside the environment with these arguments and this version of the pinned package."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    word, given, pinned, prefix, _ = done.stdout.strip().split("|")
+    return (word, given, pinned, prefix.endswith(".venv")) == ("ran", str(arguments), version, True)
+
+
 @dataclass(frozen=True)
 class Project:
     """A checkout of the tiny project and how to use it."""
