@@ -1,0 +1,291 @@
+"""The ledger's database: state, results and indexes in one SQLite file, one commit for each block.
+
+Everything in it follows from the block log and can be made again by replay; so its only promise is that it
+always stands exactly at the end of some block.
+"""
+
+import hashlib
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from audiera.services.storage.sqlite import connect, connect_for_reading
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS buckets (number INTEGER PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS blocks (
+    height INTEGER PRIMARY KEY, start INTEGER NOT NULL, result BLOB NOT NULL, result_digest BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS transactions (
+    id BLOB PRIMARY KEY, height INTEGER NOT NULL, position INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS log_entries (number INTEGER PRIMARY KEY, entry BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS tiles (
+    level INTEGER NOT NULL, number INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (level, number)
+) WITHOUT ROWID;
+"""
+
+_SCAN_ROWS = 1_000
+_CACHED_ROWS = 200_000
+_CACHED_ROW_BYTES = 4_096
+_CACHED_BUCKETS = 65_536
+
+
+class Tip(NamedTuple):
+    """Where the database stands."""
+
+    height: int
+    """Its last block; 0 before the first."""
+
+    app_hash: bytes
+    """Application hash after it."""
+
+    end: int
+    """Where the block log goes on after it."""
+
+
+class BlockWrites(NamedTuple):
+    """What one block changes in the database."""
+
+    tip: Tip
+    """Where the database stands afterwards."""
+
+    start: int
+    """Where the block's record begins in the block log."""
+
+    rows: tuple[tuple[bytes, bytes | None], ...]
+    """State rows; None deletes."""
+
+    buckets: tuple[tuple[int, bytes], ...]
+    """Changed hash buckets, whole."""
+
+    result: bytes
+    """Encoded result of the block."""
+
+    transactions: tuple[bytes, ...]
+    """Ids of its transactions, in order."""
+
+    first_entry: int
+    """Number of its first entry in the access log."""
+
+    entries: tuple[bytes, ...]
+    """Its entries in the access log."""
+
+    tiles: tuple[tuple[int, int, bytes], ...]
+    """Changed tiles of the access log's tree: level, number, hashes."""
+
+
+class StoredBlock(NamedTuple):
+    """A row of the blocks table."""
+
+    start: int
+    """Where the block's record begins in the block log."""
+
+    result: bytes
+    """Encoded result."""
+
+    is_whole: bool
+    """Whether the result still has the digest it was written with."""
+
+
+class StateDatabase:
+    """The state store of a node. Any thread reads; one thread commits.
+
+    Args:
+        path: the SQLite file; made when it is not there.
+        start: where the block log's first record begins.
+    """
+
+    def __init__(self, path: Path, *, start: int) -> None:
+        self._db = connect(path)
+        self._db.executescript(_SCHEMA)
+        self._reading = threading.Lock()
+        self._reader = connect_for_reading(path)
+        # A read that began before a commit must not put what it found into the cache after it.
+        self._cached = threading.Lock()
+        self._generation = 0
+        self._rows: dict[bytes, bytes | None] = {}
+        self._buckets: dict[int, bytes] = {}
+        if self._db.execute("SELECT 1 FROM meta WHERE name = 'height'").fetchone() is None:
+            with self._db:
+                self._write_tip(Tip(0, b"", start))
+
+    # ------------------------------------------------------------------ the state store
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row under a key."""
+        try:
+            return self._rows[key]
+        except KeyError:
+            generation = self._generation
+        found = self._one("SELECT value FROM rows WHERE key = ?", key)
+        value = None if found is None else bytes(found[0])
+        with self._cached:
+            if generation == self._generation:
+                self._keep(key, value)
+        return value
+
+    def _keep(self, key: bytes, value: bytes | None) -> None:
+        if value is not None and len(value) > _CACHED_ROW_BYTES:
+            self._rows.pop(key, None)
+            return
+        if len(self._rows) >= _CACHED_ROWS:
+            self._rows.clear()
+        self._rows[key] = value
+
+    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All rows whose key begins with the prefix, ascending by key."""
+        last, strictly = prefix, ""
+        while True:
+            with self._reading:
+                page = self._reader.execute(
+                    f"SELECT key, value FROM rows WHERE key >{strictly or '='} ? ORDER BY key LIMIT ?",  # noqa: S608
+                    (last, _SCAN_ROWS),
+                ).fetchall()
+            for key, value in page:
+                if not key.startswith(prefix):
+                    return
+                yield key, value
+            if len(page) < _SCAN_ROWS:
+                return
+            last, strictly = page[-1][0], " "
+
+    def bucket(self, index: int) -> bytes:
+        """The content of a hash bucket; empty when it has no rows."""
+        try:
+            return self._buckets[index]
+        except KeyError:
+            generation = self._generation
+        found = self._one("SELECT content FROM buckets WHERE number = ?", index)
+        content = b"" if found is None else bytes(found[0])
+        with self._cached:
+            if generation == self._generation:
+                if len(self._buckets) >= _CACHED_BUCKETS:
+                    self._buckets.clear()
+                self._buckets[index] = content
+        return content
+
+    def buckets(self) -> Iterator[tuple[int, bytes]]:
+        """Every bucket that has rows, ascending."""
+        last = -1
+        while True:
+            with self._reading:
+                page = self._reader.execute(
+                    "SELECT number, content FROM buckets WHERE number > ? ORDER BY number LIMIT ?",
+                    (last, _SCAN_ROWS),
+                ).fetchall()
+            yield from page
+            if len(page) < _SCAN_ROWS:
+                return
+            last = page[-1][0]
+
+    # ------------------------------------------------------------------ one block
+
+    def commit(self, writes: BlockWrites) -> None:
+        """Take over a block in one transaction: durable, and visible to readers, when this returns."""
+        db = self._db
+        height = writes.tip.height
+        gone = [(key,) for key, value in writes.rows if value is None]
+        empty = [(number,) for number, content in writes.buckets if not content]
+        places = [(name, height, position) for position, name in enumerate(writes.transactions)]
+        entries = list(enumerate(writes.entries, writes.first_entry))
+        digest = hashlib.sha256(writes.result).digest()
+        with db:
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("DELETE FROM rows WHERE key = ?", gone)
+            db.executemany(
+                "REPLACE INTO rows VALUES (?, ?)", [row for row in writes.rows if row[1] is not None]
+            )
+            db.executemany("DELETE FROM buckets WHERE number = ?", empty)
+            db.executemany("REPLACE INTO buckets VALUES (?, ?)", [one for one in writes.buckets if one[1]])
+            db.execute(
+                "INSERT INTO blocks VALUES (?, ?, ?, ?)", (height, writes.start, writes.result, digest)
+            )
+            db.executemany("INSERT OR IGNORE INTO transactions VALUES (?, ?, ?)", places)
+            db.executemany("INSERT INTO log_entries VALUES (?, ?)", entries)
+            db.executemany("REPLACE INTO tiles VALUES (?, ?, ?)", writes.tiles)
+            self._write_tip(writes.tip)
+        with self._cached:
+            self._generation += 1
+            for key, value in writes.rows:
+                self._keep(key, value)
+            self._buckets.update(writes.buckets)
+
+    def _write_tip(self, tip: Tip) -> None:
+        named = [("height", tip.height), ("app_hash", tip.app_hash), ("end", tip.end)]
+        self._db.executemany("REPLACE INTO meta VALUES (?, ?)", named)
+
+    # ------------------------------------------------------------------ reading
+
+    def _one(self, query: str, *values: object) -> sqlite3.Row | None:
+        with self._reading:
+            found: sqlite3.Row | None = self._reader.execute(query, values).fetchone()
+        return found
+
+    def tip(self) -> Tip:
+        """Where the database stands."""
+        with self._reading:
+            named = dict(self._reader.execute("SELECT name, value FROM meta").fetchall())
+        return Tip(named["height"], named["app_hash"], named["end"])
+
+    def block(self, height: int) -> StoredBlock | None:
+        """Where a block is and what it did."""
+        found = self._one("SELECT start, result, result_digest FROM blocks WHERE height = ?", height)
+        if found is None:
+            return None
+        start, result, digest = found
+        return StoredBlock(start, result, hashlib.sha256(result).digest() == digest)
+
+    def transaction(self, transaction_id: bytes) -> tuple[int, int] | None:
+        """Height and position of a transaction."""
+        found = self._one("SELECT height, position FROM transactions WHERE id = ?", transaction_id)
+        return None if found is None else (found[0], found[1])
+
+    def transactions(self) -> Iterator[tuple[bytes, int, int]]:
+        """Every indexed transaction: id, height, position, ascending by id."""
+        last = b""
+        while True:
+            with self._reading:
+                page = self._reader.execute(
+                    "SELECT id, height, position FROM transactions WHERE id > ? ORDER BY id LIMIT ?",
+                    (last, _SCAN_ROWS),
+                ).fetchall()
+            yield from page
+            if len(page) < _SCAN_ROWS:
+                return
+            last = page[-1][0]
+
+    def log_entry(self, number: int) -> bytes | None:
+        """An entry of the access log."""
+        found = self._one("SELECT entry FROM log_entries WHERE number = ?", number)
+        return None if found is None else bytes(found[0])
+
+    def tile(self, level: int, number: int) -> bytes:
+        """The hashes of a tile of the access log's tree, as far as it is filled."""
+        found = self._one("SELECT hashes FROM tiles WHERE level = ? AND number = ?", level, number)
+        return b"" if found is None else bytes(found[0])
+
+    def counts(self) -> dict[str, int]:
+        """How many rows each table has."""
+        tables = ("rows", "buckets", "blocks", "transactions", "log_entries", "tiles")
+        with self._reading:
+            return {
+                name: self._reader.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608
+                for name in tables
+            }
+
+    def faults(self) -> list[str]:
+        """What SQLite itself finds wrong with the file's structure."""
+        with self._reading:
+            found = self._reader.execute("PRAGMA integrity_check").fetchall()
+        return [text for (text,) in found if text != "ok"]
+
+    def close(self) -> None:
+        """Give the file back."""
+        with self._reading:
+            self._reader.close()
+        self._db.close()
