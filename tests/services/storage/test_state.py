@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiera.protocol.state import MemoryStore
-from audiera.services.storage.state import BlockWrites, StateDatabase, Tip
+from audiera.services.storage.ports import BlockWrites, Tip
+from audiera.services.storage.state import StateDatabase
 
 KEYS = st.binary(min_size=1, max_size=3)
 ROWS = st.dictionaries(KEYS, st.one_of(st.none(), st.binary(max_size=5)), max_size=8)
@@ -25,7 +26,7 @@ def block(
         rows=tuple(sorted((rows or {}).items())),
         buckets=tuple(sorted((buckets or {}).items())),
         result=b"result %d" % height,
-        transactions=(b"tx %d a" % height, b"tx %d b" % height),
+        transactions=((b"tx %d a" % height, 0), (b"tx %d b" % height, 1)),
         first_entry=first_entry,
         entries=entries,
         tiles=((0, 0, bytes([height]) * 32),) if entries else (),

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple, Protocol
 
+from audiera.protocol.state import StateStore
+
 
 class BlobInfo(NamedTuple):
     """A stored blob."""
@@ -98,3 +100,82 @@ class WriteAheadFile(Protocol):
 
     def close(self) -> None:
         """Give the files back."""
+
+
+class Tip(NamedTuple):
+    """Where the database stands."""
+
+    height: int
+    """Its last block; 0 before the first."""
+
+    app_hash: bytes
+    """Application hash after it."""
+
+    end: int
+    """Where the block log goes on after it."""
+
+
+class BlockWrites(NamedTuple):
+    """What one block changes in the database."""
+
+    tip: Tip
+    """Where the database stands afterwards."""
+
+    start: int
+    """Where the block's record begins in the block log."""
+
+    rows: tuple[tuple[bytes, bytes | None], ...]
+    """State rows; None deletes."""
+
+    buckets: tuple[tuple[int, bytes], ...]
+    """Changed hash buckets, whole."""
+
+    result: bytes
+    """Encoded result of the block."""
+
+    transactions: tuple[tuple[bytes, int], ...]
+    """Ids of its transactions and their positions, as the index shall say from now on."""
+
+    first_entry: int
+    """Number of its first entry in the access log."""
+
+    entries: tuple[bytes, ...]
+    """Its entries in the access log."""
+
+    tiles: tuple[tuple[int, int, bytes], ...]
+    """Changed tiles of the access log's tree: level, number, hashes."""
+
+
+class StoredBlock(NamedTuple):
+    """A row of the blocks table."""
+
+    start: int
+    """Where the block's record begins in the block log."""
+
+    result: bytes
+    """Encoded result."""
+
+    is_whole: bool
+    """Whether the result still has the digest it was written with."""
+
+
+class Database(StateStore, Protocol):
+    """The committed state of a chain and its indexes; one thread commits, any thread reads."""
+
+    def commit(self, writes: BlockWrites) -> None:
+        """Take over a block, whole or not at all: durable, and visible to readers, when this returns."""
+
+    def tip(self) -> Tip:
+        """Where it stands."""
+
+    def block(self, height: int) -> StoredBlock | None:
+        """Where a block is in the block log, and what it did."""
+
+    def transaction(self, transaction_id: bytes) -> tuple[int, int] | None:
+        """Height and position of a transaction."""
+
+    def log_entry(self, number: int) -> bytes | None:
+        """An entry of the access log."""
+
+    def tile(self, level: int, number: int) -> bytes:
+        """The hashes of a tile of the access log's tree, as far as it is filled."""

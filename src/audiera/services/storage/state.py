@@ -9,8 +9,9 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+from audiera.services.storage.ports import BlockWrites, StoredBlock, Tip
 from audiera.services.storage.sqlite import connect, connect_for_reading
 
 _SCHEMA = """
@@ -33,63 +34,6 @@ _SCAN_ROWS = 1_000
 _CACHED_ROWS = 200_000
 _CACHED_ROW_BYTES = 4_096
 _CACHED_BUCKETS = 65_536
-
-
-class Tip(NamedTuple):
-    """Where the database stands."""
-
-    height: int
-    """Its last block; 0 before the first."""
-
-    app_hash: bytes
-    """Application hash after it."""
-
-    end: int
-    """Where the block log goes on after it."""
-
-
-class BlockWrites(NamedTuple):
-    """What one block changes in the database."""
-
-    tip: Tip
-    """Where the database stands afterwards."""
-
-    start: int
-    """Where the block's record begins in the block log."""
-
-    rows: tuple[tuple[bytes, bytes | None], ...]
-    """State rows; None deletes."""
-
-    buckets: tuple[tuple[int, bytes], ...]
-    """Changed hash buckets, whole."""
-
-    result: bytes
-    """Encoded result of the block."""
-
-    transactions: tuple[bytes, ...]
-    """Ids of its transactions, in order."""
-
-    first_entry: int
-    """Number of its first entry in the access log."""
-
-    entries: tuple[bytes, ...]
-    """Its entries in the access log."""
-
-    tiles: tuple[tuple[int, int, bytes], ...]
-    """Changed tiles of the access log's tree: level, number, hashes."""
-
-
-class StoredBlock(NamedTuple):
-    """A row of the blocks table."""
-
-    start: int
-    """Where the block's record begins in the block log."""
-
-    result: bytes
-    """Encoded result."""
-
-    is_whole: bool
-    """Whether the result still has the digest it was written with."""
 
 
 class StateDatabase:
@@ -171,17 +115,9 @@ class StateDatabase:
 
     def buckets(self) -> Iterator[tuple[int, bytes]]:
         """Every bucket that has rows, ascending."""
-        last = -1
-        while True:
-            with self._reading:
-                page = self._reader.execute(
-                    "SELECT number, content FROM buckets WHERE number > ? ORDER BY number LIMIT ?",
-                    (last, _SCAN_ROWS),
-                ).fetchall()
-            yield from page
-            if len(page) < _SCAN_ROWS:
-                return
-            last = page[-1][0]
+        yield from self._pages(
+            "SELECT number, content FROM buckets WHERE number > ? ORDER BY number LIMIT ?", (-1,)
+        )
 
     # ------------------------------------------------------------------ one block
 
@@ -191,7 +127,7 @@ class StateDatabase:
         height = writes.tip.height
         gone = [(key,) for key, value in writes.rows if value is None]
         empty = [(number,) for number, content in writes.buckets if not content]
-        places = [(name, height, position) for position, name in enumerate(writes.transactions)]
+        places = [(name, height, position) for name, position in writes.transactions]
         entries = list(enumerate(writes.entries, writes.first_entry))
         digest = hashlib.sha256(writes.result).digest()
         with db:
@@ -205,7 +141,7 @@ class StateDatabase:
             db.execute(
                 "INSERT INTO blocks VALUES (?, ?, ?, ?)", (height, writes.start, writes.result, digest)
             )
-            db.executemany("INSERT OR IGNORE INTO transactions VALUES (?, ?, ?)", places)
+            db.executemany("REPLACE INTO transactions VALUES (?, ?, ?)", places)
             db.executemany("INSERT INTO log_entries VALUES (?, ?)", entries)
             db.executemany("REPLACE INTO tiles VALUES (?, ?, ?)", writes.tiles)
             self._write_tip(writes.tip)
@@ -225,6 +161,16 @@ class StateDatabase:
         with self._reading:
             found: sqlite3.Row | None = self._reader.execute(query, values).fetchone()
         return found
+
+    def _pages(self, query: str, last: tuple[object, ...]) -> Iterator[Any]:
+        """Rows in the order of their first columns, read page by page behind ``last``."""
+        page = [last]
+        while page:
+            with self._reading:
+                page = self._reader.execute(query, (*last, _SCAN_ROWS)).fetchall()
+            yield from page
+            if page:
+                last = page[-1][: len(last)]
 
     def tip(self) -> Tip:
         """Where the database stands."""
@@ -247,22 +193,27 @@ class StateDatabase:
 
     def transactions(self) -> Iterator[tuple[bytes, int, int]]:
         """Every indexed transaction: id, height, position, ascending by id."""
-        last = b""
-        while True:
-            with self._reading:
-                page = self._reader.execute(
-                    "SELECT id, height, position FROM transactions WHERE id > ? ORDER BY id LIMIT ?",
-                    (last, _SCAN_ROWS),
-                ).fetchall()
-            yield from page
-            if len(page) < _SCAN_ROWS:
-                return
-            last = page[-1][0]
+        yield from self._pages(
+            "SELECT id, height, position FROM transactions WHERE id > ? ORDER BY id LIMIT ?", (b"",)
+        )
 
     def log_entry(self, number: int) -> bytes | None:
         """An entry of the access log."""
         found = self._one("SELECT entry FROM log_entries WHERE number = ?", number)
         return None if found is None else bytes(found[0])
+
+    def log_entries(self) -> Iterator[tuple[int, bytes]]:
+        """Every entry of the access log with its number, ascending."""
+        yield from self._pages(
+            "SELECT number, entry FROM log_entries WHERE number > ? ORDER BY number LIMIT ?", (-1,)
+        )
+
+    def tiles(self) -> Iterator[tuple[int, int, bytes]]:
+        """Every tile of the access log's tree: level, number, hashes, ascending."""
+        yield from self._pages(
+            "SELECT level, number, hashes FROM tiles WHERE (level, number) > (?, ?) ORDER BY 1, 2 LIMIT ?",
+            (-1, -1),
+        )
 
     def tile(self, level: int, number: int) -> bytes:
         """The hashes of a tile of the access log's tree, as far as it is filled."""
