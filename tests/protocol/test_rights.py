@@ -14,9 +14,7 @@ AT = 1_000
 
 
 def license_of(*rules: Rule, no_imitation: bool = False) -> License:
-    return License(
-        number=5, id=bytes(32), holder=1, revision=2, terms=Terms(rules=rules, no_imitation=no_imitation)
-    )
+    return License(number=5, id=bytes(32), holder=1, revision=2, terms=Terms(rules=rules, no_imitation=no_imitation))
 
 
 def grant_for(purpose: str = "evaluate", **changes: object) -> Grant:

@@ -47,7 +47,7 @@ def encode(record: object) -> bytes:
         EncodingError: the record holds something that has no canonical form, such as a float.
     """
     try:
-        return cast(bytes, libipld.encode_dag_cbor(_to_lists(msgspec.to_builtins(record, builtin_types=(bytes,)))))
+        return libipld.encode_dag_cbor(_to_lists(msgspec.to_builtins(record, builtin_types=(bytes,))))
     except (ValueError, TypeError, OverflowError) as cause:
         raise EncodingError(f"a {type(record).__name__} cannot be encoded: {cause}") from cause
 

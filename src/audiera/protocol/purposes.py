@@ -44,4 +44,4 @@ def purpose_code(purpose: str) -> int:
     Raises:
         ValueError: no such purpose.
     """
-    return PURPOSES.index(purpose)  # type: ignore[arg-type]  # any text may be asked for; an unknown one raises
+    return PURPOSES.index(purpose)

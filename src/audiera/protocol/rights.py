@@ -53,7 +53,7 @@ REASONS: Final[dict[str, str]] = {
 """Every reason code, and what it means to a person."""
 
 
-class Use(Record):
+class Use(Record, frozen=True, kw_only=True):
     """What someone asks to do."""
 
     purpose: str
@@ -78,7 +78,7 @@ class Use(Record):
     """How many bytes are asked for."""
 
 
-class Decision(Record):
+class Decision(Record, frozen=True, kw_only=True):
     """Yes or no, with every reason."""
 
     allowed: bool
@@ -118,7 +118,7 @@ def decide(license_: License, grant: Grant | None, use: Use, at: int, usage: Gra
     if rule.verdict == "deny":
         return Decision(allowed=False, reasons=("denied",), rule=rule)
     if grant is None:
-        reasons = ("asks-holder",) if rule.audience == "request" else ()
+        reasons: tuple[str, ...] = ("asks-holder",) if rule.audience == "request" else ()
     else:
         reasons = grant_reasons(license_, grant, use, at) + cap_reasons(grant, usage or GrantUsage(), use)
     return Decision(allowed=not reasons, reasons=reasons or ("allowed",), rule=rule)
@@ -158,7 +158,7 @@ def _mismatches(rule: Rule, use: Use, at: int) -> list[str]:
     return missing
 
 
-def _covers_territory(rule: Rule, territory: str, denies: bool) -> bool:  # noqa: FBT001 - mirrors the verdict
+def _covers_territory(rule: Rule, territory: str, denies: bool) -> bool:
     if WORLD in rule.territories:
         return True
     if territory == WORLD:

@@ -15,7 +15,7 @@ from audiera.protocol.errors import EncodingError, ProofError
 from audiera.protocol.records.base import Record
 
 
-class Block(Record):
+class Block(Record, frozen=True, kw_only=True):
     """A header, the transactions under it, and the signatures over the block before."""
 
     header: Header

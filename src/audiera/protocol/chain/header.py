@@ -29,7 +29,7 @@ EVIDENCE_HASH: Final = EMPTY_ROOT
 """Hash of an empty list of evidence."""
 
 
-class BlockId(Record):
+class BlockId(Record, frozen=True, kw_only=True):
     """What a vote is about: a block's hash and the hash of its parts."""
 
     hash: bytes = b""
@@ -47,7 +47,7 @@ class BlockId(Record):
         return field_bytes(1, self.hash) + field_message(2, parts)
 
 
-class Header(Record):
+class Header(Record, frozen=True, kw_only=True):
     """What a block says of itself and of the state before it."""
 
     chain_id: str

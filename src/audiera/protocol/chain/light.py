@@ -17,7 +17,7 @@ CLOCK_DRIFT_NS: Final = 10_000_000_000
 """How far ahead of the verifier's clock a header may be: 10 seconds."""
 
 
-class LightBlock(Record):
+class LightBlock(Record, frozen=True, kw_only=True):
     """A header, its commit, and the validators that signed it."""
 
     header: Header
@@ -30,7 +30,7 @@ class LightBlock(Record):
     """The set of this height."""
 
 
-class TrustedState(Record):
+class TrustedState(Record, frozen=True, kw_only=True):
     """What a verifier relies on."""
 
     header: Header
@@ -71,9 +71,7 @@ def _check_signed(block: LightBlock, verify: Verify) -> None:
     )
 
 
-def verify_light(
-    trusted: TrustedState, block: LightBlock, *, now_ns: int, period_ns: int, verify: Verify
-) -> None:
+def verify_light(trusted: TrustedState, block: LightBlock, *, now_ns: int, period_ns: int, verify: Verify) -> None:
     """Check a later block against a trusted one: the next one by its named validators, a further one by overlap.
 
     Args:

@@ -34,7 +34,11 @@ def validators_hash(validators: Sequence[Validator]) -> bytes:
 
 
 def signed_power(
-    validators: Sequence[Validator], chain_id: str, commit: Commit, verify: Verify, trusted: Sequence[Validator] = ()
+    validators: Sequence[Validator],
+    chain_id: str,
+    commit: Commit,
+    verify: Verify,
+    trusted: Sequence[Validator] = (),
 ) -> int:
     """Power of the validators that signed for a commit's block.
 
@@ -65,7 +69,12 @@ def signed_power(
 
 
 def verify_commit(
-    validators: Sequence[Validator], chain_id: str, block_id: BlockId, height: int, commit: Commit, verify: Verify
+    validators: Sequence[Validator],
+    chain_id: str,
+    block_id: BlockId,
+    height: int,
+    commit: Commit,
+    verify: Verify,
 ) -> None:
     """Check that more than two thirds of the power signed for a block.
 

@@ -56,7 +56,7 @@ def vote_sign_bytes(
     return varint(len(message)) + message
 
 
-class CommitSignature(Record):
+class CommitSignature(Record, frozen=True, kw_only=True):
     """One validator's part of a commit."""
 
     flag: int
@@ -83,7 +83,7 @@ class CommitSignature(Record):
         )
 
 
-class Commit(Record):
+class Commit(Record, frozen=True, kw_only=True):
     """The signatures that made a block final."""
 
     height: int = 0

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from audiera.protocol.accesses.totals import Array, use_list
 from audiera.protocol.machine.step import NETWORK, Step, account_purse, grant_purse, model_purse
 from audiera.protocol.records import CallPrice, Grant, Model, Split
+from audiera.protocol.records.money import MovementReason
 from audiera.protocol.revenue import divide_by_splits, take_fees
 from audiera.protocol.state import SessionState, number_key
 from audiera.protocol.units import WHOLE
@@ -34,9 +35,7 @@ def pay_calls(step: Step, grant: Grant, state: SessionState, payable: Array, use
     if amount:
         _share_revenue(step, grant, model, amount)
     usage = step.stage.grant_usage(grant.number)
-    used = replace(
-        usage, accesses=usage.accesses + calls, bytes=usage.bytes + size, spent=usage.spent + amount
-    )
+    used = replace(usage, accesses=usage.accesses + calls, bytes=usage.bytes + size, spent=usage.spent + amount)
     step.put(number_key(b"u", grant.number), used)
     return calls
 
@@ -74,5 +73,5 @@ def _pay_model(step: Step, purse: str, model: Model, amount: int, payer: int, de
     rest -= training
     splits = model.splits or (Split(account=model.developer, share=WHOLE),)
     for part in divide_by_splits(rest, splits, model.id):
-        reason = "developer-share" if depth == 0 else "base-model-share"
+        reason: MovementReason = "developer-share" if depth == 0 else "base-model-share"
         step.move(purse, account_purse(part.payee), part.amount, reason, model.number, payer)

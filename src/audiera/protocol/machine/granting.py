@@ -39,7 +39,11 @@ def check_issue_grant(body: IssueGrant) -> None:
     calls = body.purpose == "call-model"
     require(calls == (body.model > 0), "a model is granted for call-model, everything else for its own purposes")
     require(body.territory == WORLD or is_country(body.territory), "territory is * or two capital letters")
-    for name, value in (("valid_until", body.valid_until), ("budget", body.budget), ("max_price", body.max_price)):
+    for name, value in (
+        ("valid_until", body.valid_until),
+        ("budget", body.budget),
+        ("max_price", body.max_price),
+    ):
         require_range(value, 0, I64_MAX, name)
 
 
@@ -139,9 +143,7 @@ def _covered_assets(step: Step, body: IssueGrant) -> list[Asset]:
 
 def _agree(step: Step, body: IssueGrant, assets: list[Asset]) -> _Agreement:
     """Ask every license once; refuse with the reasons of all assets that object."""
-    use = Use(
-        purpose=body.purpose, commercial=body.commercial, territory=body.territory, account=step.signer
-    )
+    use = Use(purpose=body.purpose, commercial=body.commercial, territory=body.territory, account=step.signer)
     rules: dict[int, tuple[License, Rule | None, tuple[str, ...]]] = {}
     objections: list[tuple[int, tuple[str, ...]]] = []
     awaiting: list[int] = []
@@ -269,7 +271,12 @@ def revoke_grant(step: Step, body: RevokeGrant) -> None:
     if grant.status == "requested":
         held = grant.paid + grant.budget
         step.move(
-            grant_purse(grant.number), account_purse(grant.grantee), held, "budget-return", grant.number, grant.grantee
+            grant_purse(grant.number),
+            account_purse(grant.grantee),
+            held,
+            "budget-return",
+            grant.number,
+            grant.grantee,
         )
     step.save(b"g", grant.number, replace(grant, status="revoked", revoked_at=step.time, awaiting=()))
 
@@ -279,7 +286,10 @@ def _permit_holder(step: Step, grant: Grant) -> None:
         asset = step.asset(number)
         if asset.holder == step.signer and asset.status != "active":
             return
-    permit(condition=False, why_not=f"grant {grant.number} belongs to account {grant.grantee}; withdraw the asset first")
+    permit(
+        condition=False,
+        why_not=f"grant {grant.number} belongs to account {grant.grantee}; withdraw the asset first",
+    )
 
 
 def return_budget(step: Step, body: ReturnBudget) -> None:
@@ -294,5 +304,10 @@ def return_budget(step: Step, body: ReturnBudget) -> None:
     )
     purse = grant_purse(grant.number)
     step.move(
-        purse, account_purse(grant.grantee), step.stage.balance(purse), "budget-return", grant.number, grant.grantee
+        purse,
+        account_purse(grant.grantee),
+        step.stage.balance(purse),
+        "budget-return",
+        grant.number,
+        grant.grantee,
     )

@@ -1,10 +1,10 @@
 """The weights by which a model's training data is paid: computed from the access log, never declared."""
 
+from audiera.protocol.accesses.totals import covered_assets
 from audiera.protocol.machine.step import found
 from audiera.protocol.merkle import sum_path
 from audiera.protocol.records import Model, Run, Settlement
 from audiera.protocol.revenue import payee_order
-from audiera.protocol.accesses.totals import covered_assets
 from audiera.protocol.state import StateView
 from audiera.protocol.transactions import SettlementClaim
 

@@ -191,9 +191,7 @@ class Machine:
         buckets = changed_buckets(self._store, writes)
         log = stage.log()
         app_hash = application_hash(self._tree.root_after(buckets), log.size, log.root, log.records)
-        result = BlockResult(
-            height=context.height, time=context.time, app_hash=app_hash, transactions=tuple(results)
-        )
+        result = BlockResult(height=context.height, time=context.time, app_hash=app_hash, transactions=tuple(results))
         self._staged = Execution(result, writes, buckets, tuple(entries))
         return self._staged
 
@@ -296,7 +294,9 @@ def _check_signer(view: StateView, transaction: Transaction) -> None:
     account = view.account(envelope.account)
     if account is None:
         raise TransactionError(
-            f"there is no account {envelope.account}; create it first", code="unknown_account", account=envelope.account
+            f"there is no account {envelope.account}; create it first",
+            code="unknown_account",
+            account=envelope.account,
         )
     former = HANDLERS[type(envelope.body)].by_any_key and may_undo(account, envelope.key)
     if envelope.key not in account.device_keys and envelope.key not in account.control_keys and not former:

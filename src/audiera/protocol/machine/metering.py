@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from audiera.protocol.accesses import Batch, SessionOpen, open_batch, verify_session, verify_watermark
+from audiera.protocol.accesses import Batch, SessionOpen, Watermark, open_batch, verify_session, verify_watermark
 from audiera.protocol.accesses.log import encode_entry
 from audiera.protocol.accesses.totals import (
     Covered,
@@ -26,7 +26,15 @@ from audiera.protocol.accesses.totals import (
 from audiera.protocol.encoding import digest
 from audiera.protocol.errors import BatchError, EncodingError, SignatureError
 from audiera.protocol.machine.calls import pay_calls
-from audiera.protocol.machine.step import NETWORK, Step, account_purse, asset_purse, expect, grant_purse, permit
+from audiera.protocol.machine.step import (
+    NETWORK,
+    Step,
+    account_purse,
+    asset_purse,
+    expect,
+    grant_purse,
+    permit,
+)
 from audiera.protocol.merkle import Frontier, leaf_hash
 from audiera.protocol.purposes import purpose_code
 from audiera.protocol.records import Account, Grant
@@ -53,7 +61,11 @@ def record_accesses(step: Step, body: RecordAccesses) -> None:
     4. Each session's rows are matched with its grant; what is covered counts and is paid.
     5. Its entry joins the access log.
     """
-    expect(len(body.batch) <= step.params().max_batch_bytes, "the batch is larger than allowed", "batch_too_large")
+    expect(
+        len(body.batch) <= step.params().max_batch_bytes,
+        "the batch is larger than allowed",
+        "batch_too_large",
+    )
     batch = open_batch(body.batch)
     before = _continues(step, batch)
     _enter_sessions(step, batch, before)
@@ -152,9 +164,9 @@ def _enter_watermarks(step: Step, batch: Batch) -> None:
             step.put(key, replace(session, acknowledged=max(session.acknowledged, watermark.rows)))
 
 
-def _is_watermark_good(step: Step, watermark: object) -> bool:
+def _is_watermark_good(step: Step, watermark: Watermark) -> bool:
     try:
-        verify_watermark(watermark)  # type: ignore[arg-type]
+        verify_watermark(watermark)
     except (SignatureError, EncodingError):
         return False
     return True

@@ -9,7 +9,13 @@ from audiera.protocol.machine.step import Step, expect, found, permit
 from audiera.protocol.merkle import leaf_hash, verify_inclusion
 from audiera.protocol.records import Asset, Dispute, License, Work
 from audiera.protocol.records.asset import check_asset_terms, check_content, check_identifiers
-from audiera.protocol.records.base import require, require_digest, require_number, require_range, require_splits
+from audiera.protocol.records.base import (
+    require,
+    require_digest,
+    require_number,
+    require_range,
+    require_splits,
+)
 from audiera.protocol.records.license import check_terms
 from audiera.protocol.state import Commitment, number_key
 from audiera.protocol.transactions import (
@@ -42,7 +48,10 @@ def commit_registrations(step: Step, body: CommitRegistrations) -> None:
 
 def check_register_work(body: RegisterWork) -> None:
     """What can be said of a work without the state."""
-    require(body.work_kind in ("work", "recording"), f"work_kind is work or recording, got {body.work_kind[:20]!r}")
+    require(
+        body.work_kind in ("work", "recording"),
+        f"work_kind is work or recording, got {body.work_kind[:20]!r}",
+    )
     require_splits(body.splits)
     check_identifiers(body.identifiers)
     require(len(body.sheet) in (0, 32), "sheet is empty or 32 bytes")
@@ -114,7 +123,11 @@ def register_asset(step: Step, body: RegisterAsset) -> None:
 def _revealed(step: Step, body: RegisterAsset) -> Commitment:
     commitment = found(step.stage.commitment(body.commitment), "commitment", body.commitment)
     permit(commitment.account == step.signer, f"commitment {body.commitment} belongs to another account")
-    expect(commitment.height < step.height, "reveal a registration in a later block than its commitment", "too_early")
+    expect(
+        commitment.height < step.height,
+        "reveal a registration in a later block than its commitment",
+        "too_early",
+    )
     leaf = leaf_hash(commitment_leaf(body.salt, body.content.blob, step.signer))
     try:
         verify_inclusion(leaf, body.index, commitment.count, body.path, commitment.root)
@@ -125,7 +138,10 @@ def _revealed(step: Step, body: RegisterAsset) -> Commitment:
 
 def _own_license(step: Step, number: int) -> License:
     license_ = step.license(number)
-    permit(license_.holder == step.signer, f"license {number} is published by account {license_.holder}; publish your own")
+    permit(
+        license_.holder == step.signer,
+        f"license {number} is published by account {license_.holder}; publish your own",
+    )
     return license_
 
 
@@ -180,14 +196,17 @@ def check_publish_license(body: PublishLicense) -> None:
 def publish_license(step: Step, body: PublishLicense) -> None:
     """Publish terms under a new number."""
     _check_named(step, body)
-    _save_license(step, License(
-        number=step.assign_number(),
-        id=step.transaction,
-        holder=step.signer,
-        revision=1,
-        terms=body.terms,
-        published_at=step.time,
-    ))
+    _save_license(
+        step,
+        License(
+            number=step.assign_number(),
+            id=step.transaction,
+            holder=step.signer,
+            revision=1,
+            terms=body.terms,
+            published_at=step.time,
+        ),
+    )
 
 
 def check_revise_license(body: ReviseLicense) -> None:
@@ -199,9 +218,7 @@ def revise_license(step: Step, body: ReviseLicense) -> None:
     """Publish a new revision; the old ones are kept for the grants issued under them."""
     _check_named(step, body)
     license_ = _own_license(step, body.license)
-    _save_license(step, replace(
-        license_, revision=license_.revision + 1, terms=body.terms, published_at=step.time
-    ))
+    _save_license(step, replace(license_, revision=license_.revision + 1, terms=body.terms, published_at=step.time))
 
 
 def _check_named(step: Step, body: PublishLicense | ReviseLicense) -> None:
@@ -225,7 +242,7 @@ def open_dispute(step: Step, body: OpenDispute) -> None:
     """Claim an asset; it is contested at once and earns into escrow only."""
     asset = step.asset(body.asset)
     permit(asset.holder != step.signer, "an asset's holder does not dispute it; withdraw or transfer it")
-    expect(asset.status == "active" or asset.status == "contested", f"asset {asset.number} was withdrawn")
+    expect(asset.status != "withdrawn", f"asset {asset.number} was withdrawn")
     expect(step.stage.get(number_key(b"D", asset.number)) is None, "a dispute about this asset is open already")
     number = step.assign_number()
     step.stage.put_u64(number_key(b"D", asset.number), number)

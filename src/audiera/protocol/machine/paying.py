@@ -20,7 +20,13 @@ from audiera.protocol.records import Asset, Genesis, Settlement
 from audiera.protocol.records.base import require, require_digest, require_number, require_range, require_slug
 from audiera.protocol.revenue import divide_by_splits, part_of
 from audiera.protocol.state import number_key
-from audiera.protocol.transactions import ClaimPayouts, DepositCredits, SettlementClaim, SettlePool, WithdrawCredits
+from audiera.protocol.transactions import (
+    ClaimPayouts,
+    DepositCredits,
+    SettlementClaim,
+    SettlePool,
+    WithdrawCredits,
+)
 from audiera.protocol.units import I64_MAX
 
 
@@ -110,7 +116,11 @@ def claim_payouts(step: Step, body: ClaimPayouts) -> None:
 def _pay_claim(step: Step, claim: SettlementClaim) -> None:
     settlement = found(step.stage.settlement(claim.settlement), "settlement", claim.settlement)
     mark = number_key(b"T", claim.settlement, claim.asset)
-    expect(step.stage.get(mark) is None, f"asset {claim.asset} was paid from settlement {claim.settlement}", "claimed_before")
+    expect(
+        step.stage.get(mark) is None,
+        f"asset {claim.asset} was paid from settlement {claim.settlement}",
+        "claimed_before",
+    )
     leaf = claim.asset.to_bytes(8, "big")
     try:
         verify_sum(

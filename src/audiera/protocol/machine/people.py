@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from audiera.protocol.errors import TransactionError
-from audiera.protocol.machine.step import Step, account_purse, expect, found, permit
+from audiera.protocol.machine.step import Step, expect, found, permit
 from audiera.protocol.records import ROLES, Account, AppKey, Genesis, KeyChange, PayoutAddress
 from audiera.protocol.records.account import Role, check_keys, check_membership
 from audiera.protocol.records.base import require, require_digest, require_range, require_slug
@@ -28,6 +28,11 @@ def check_roles(roles: tuple[Role, ...]) -> None:
     """
     require(len(dict.fromkeys(roles)) == len(roles) <= len(ROLES), "a role appears twice")
     require("moderator" not in roles, "moderators are named by the network, not by themselves")
+
+
+def check_change_keys(body: ChangeKeys) -> None:
+    """What can be said of new keys without the state."""
+    check_keys(body.control_keys, body.device_keys)
 
 
 def check_create_account(body: CreateAccount) -> None:
@@ -84,11 +89,12 @@ def change_keys(step: Step, body: ChangeKeys) -> None:
     rank = _control_rank(account, step.key)
     recent = _recent_changes(step, account)
     for change in recent:
-        permit(rank <= change.by_rank, "a higher control key changed the keys within 72 hours; wait, or use that key")
+        permit(
+            rank <= change.by_rank,
+            "a higher control key changed the keys within 72 hours; wait, or use that key",
+        )
     expect(len(recent) < 8, "eight changes of keys within 72 hours are the most", "too_many_changes")
-    change = KeyChange(
-        at=step.time, by_rank=rank, control_keys=account.control_keys, device_keys=account.device_keys
-    )
+    change = KeyChange(at=step.time, by_rank=rank, control_keys=account.control_keys, device_keys=account.device_keys)
     _bind_keys(step, account.number, account.control_keys + account.device_keys, body.control_keys + body.device_keys)
     changed = replace(
         account,
@@ -201,11 +207,6 @@ def revoke_app_key(step: Step, body: RevokeAppKey) -> None:
     key = found(step.stage.app_key(body.key), "application key", body.key)
     permit(key.account == step.signer, f"application key {body.key} belongs to account {key.account}")
     step.save(b"K", key.number, replace(key, revoked=True))
-
-
-def balance_of(step: Step, account: int) -> int:
-    """What an account may spend."""
-    return step.stage.balance(account_purse(account))
 
 
 def sequence_key(account: int) -> bytes:

@@ -57,7 +57,15 @@ class Step:
     """
 
     def __init__(
-        self, stage: Stage, *, transaction: bytes, signer: int, key: bytes, height: int, time: int, seed: bytes
+        self,
+        stage: Stage,
+        *,
+        transaction: bytes,
+        signer: int,
+        key: bytes,
+        height: int,
+        time: int,
+        seed: bytes,
     ) -> None:
         self.stage = stage
         self.transaction = transaction
@@ -94,7 +102,9 @@ class Step:
         """Write a row followers need not hear of."""
         self.stage.put_record(key, record)
 
-    def move(self, debit: str, credit: str, amount: int, reason: MovementReason, reference: int, payer: int = 0) -> None:
+    def move(
+        self, debit: str, credit: str, amount: int, reason: MovementReason, reference: int, payer: int = 0
+    ) -> None:
         """Move credits from one purse to another; nothing happens for 0.
 
         Raises:
@@ -134,7 +144,10 @@ class Step:
     def own_asset(self, number: int) -> Asset:
         """An asset the signer manages."""
         asset = self.asset(number)
-        permit(asset.holder == self.signer, f"asset {number} is managed by account {asset.holder}, not {self.signer}")
+        permit(
+            asset.holder == self.signer,
+            f"asset {number} is managed by account {asset.holder}, not {self.signer}",
+        )
         return asset
 
 
@@ -157,7 +170,7 @@ def found(record: T | None, kind: str, number: int) -> T:
     return record
 
 
-def permit(condition: bool, why_not: str) -> None:  # noqa: FBT001 - the condition is the subject
+def permit(condition: bool, why_not: str) -> None:
     """Refuse what the signer may not do.
 
     Raises:
@@ -167,7 +180,7 @@ def permit(condition: bool, why_not: str) -> None:  # noqa: FBT001 - the conditi
         raise TransactionError(why_not, code="not_permitted")
 
 
-def expect(condition: bool, why_not: str, code: str = "wrong_state") -> None:  # noqa: FBT001 - as above
+def expect(condition: bool, why_not: str, code: str = "wrong_state") -> None:
     """Refuse what does not fit the state.
 
     Raises:

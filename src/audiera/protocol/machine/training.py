@@ -219,7 +219,11 @@ def _save_model(step: Step, body: RegisterModel) -> None:
         registered_at=step.time,
     )
     root, total = sum_root([(asset.to_bytes(8, "big"), weight) for asset, weight in model_weights(step.stage, model)])
-    expect(total > 0 or body.training_share == 0, "the runs opened no audio, so nobody could be paid", "no_lineage")
+    expect(
+        total > 0 or body.training_share == 0,
+        "the runs opened no audio, so nobody could be paid",
+        "no_lineage",
+    )
     step.save(b"m", number, replace(model, weights_root=root, total_weight=total))
 
 

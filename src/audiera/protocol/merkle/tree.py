@@ -98,9 +98,7 @@ def consistency_path(leaf_hashes: Sequence[bytes], first: int, second: int) -> t
     return tuple(reversed(path))
 
 
-def verify_consistency(
-    first: int, second: int, first_root: bytes, second_root: bytes, path: Sequence[bytes]
-) -> None:
+def verify_consistency(first: int, second: int, first_root: bytes, second_root: bytes, path: Sequence[bytes]) -> None:
     """Check that one tree extends another (RFC 9162, section 2.1.4.2).
 
     Raises:
@@ -145,9 +143,7 @@ class Frontier:
 
     def __init__(self, size: int = 0, hashes: Sequence[bytes] = ()) -> None:
         if size < 0 or len(hashes) != size.bit_count() or any(len(node) != 32 for node in hashes):
-            raise ProofError(
-                f"a frontier of {size} leaves has {max(size, 0).bit_count()} hashes, got {len(hashes)}"
-            )
+            raise ProofError(f"a frontier of {size} leaves has {max(size, 0).bit_count()} hashes, got {len(hashes)}")
         self.size = size
         self._hashes = list(hashes)
 

@@ -14,8 +14,8 @@ from audiera.protocol.records.account import (
 from audiera.protocol.records.asset import (
     DATA_TYPES,
     Asset,
-    Content,
     ContainsAi,
+    Content,
     DataType,
     Estimate,
     Identifiers,

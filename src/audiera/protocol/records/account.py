@@ -6,7 +6,14 @@ from audiera.protocol.records.base import Record, require, require_digest, requi
 
 AccountKind = Literal["person", "organization", "node"]
 Role = Literal[
-    "creator", "contributor", "model-developer", "app-developer", "consumer", "operator", "auditor", "moderator"
+    "creator",
+    "contributor",
+    "model-developer",
+    "app-developer",
+    "consumer",
+    "operator",
+    "auditor",
+    "moderator",
 ]
 ROLES: Final[tuple[Role, ...]] = (
     "creator",
@@ -21,7 +28,7 @@ ROLES: Final[tuple[Role, ...]] = (
 MemberRole = Literal["owner", "rights", "uploader", "finance", "read-only"]
 
 
-class Member(Record):
+class Member(Record, frozen=True, kw_only=True):
     """An account's place in an organization."""
 
     account: int
@@ -31,7 +38,7 @@ class Member(Record):
     """What the member may do for the organization."""
 
 
-class Guardians(Record):
+class Guardians(Record, frozen=True, kw_only=True):
     """Accounts that may together restore control after a total loss of keys."""
 
     accounts: tuple[int, ...]
@@ -41,7 +48,7 @@ class Guardians(Record):
     """How many of them must agree."""
 
 
-class KeyChange(Record):
+class KeyChange(Record, frozen=True, kw_only=True):
     """A change of keys that a higher control key may still undo."""
 
     at: int
@@ -57,7 +64,7 @@ class KeyChange(Record):
     """The device keys before the change."""
 
 
-class PayoutAddress(Record):
+class PayoutAddress(Record, frozen=True, kw_only=True):
     """Where withdrawn credits go; a change waits out 72 hours."""
 
     rail: str
@@ -70,7 +77,7 @@ class PayoutAddress(Record):
     """Block time from which it is used, microseconds."""
 
 
-class AppKey(Record, tag="app-key"):
+class AppKey(Record, frozen=True, kw_only=True, tag="app-key"):
     """A scoped, capped, expiring key of an application; its secret is hashed."""
 
     number: int
@@ -101,7 +108,7 @@ class AppKey(Record, tag="app-key"):
     """Whether the account took it back."""
 
 
-class Account(Record, tag="account"):
+class Account(Record, frozen=True, kw_only=True, tag="account"):
     """A person, organization or node holding keys."""
 
     number: int

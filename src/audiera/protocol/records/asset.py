@@ -21,7 +21,7 @@ AiArea = Literal["vocals", "instrumentation", "composition", "post-production", 
 AssetStatus = Literal["active", "contested", "withdrawn"]
 
 
-class Technical(Record):
+class Technical(Record, frozen=True, kw_only=True):
     """What was measured of the sound itself."""
 
     container: str
@@ -61,7 +61,7 @@ class Technical(Record):
     """Name and version of the measurement."""
 
 
-class Estimate(Record):
+class Estimate(Record, frozen=True, kw_only=True):
     """A value a program guessed; never presented as a fact."""
 
     name: str
@@ -77,7 +77,7 @@ class Estimate(Record):
     """Name and version of the method."""
 
 
-class Identifiers(Record):
+class Identifiers(Record, frozen=True, kw_only=True):
     """Standard identifiers the uploader claims; check digits are verified."""
 
     isrc: str = ""
@@ -99,7 +99,7 @@ class Identifiers(Record):
     """MusicBrainz recording id: a lower-case UUID."""
 
 
-class Content(Record):
+class Content(Record, frozen=True, kw_only=True):
     """What an asset is made of and how it is described; the part its uploader signs."""
 
     data_type: DataType
@@ -139,7 +139,7 @@ class Content(Record):
     """Ledger number of the work or recording it is a form of; 0 when it stands for itself."""
 
 
-class Work(Record, tag="work"):
+class Work(Record, frozen=True, kw_only=True, tag="work"):
     """A composition, or one fixed performance of it."""
 
     number: int
@@ -167,7 +167,7 @@ class Work(Record, tag="work"):
     """For a recording: ledger number of the work performed; 0 when unknown."""
 
 
-class Asset(Record, tag="asset"):
+class Asset(Record, frozen=True, kw_only=True, tag="asset"):
     """What is offered: a recording, sample, effect, stem, dataset file or MIDI."""
 
     number: int
@@ -210,17 +210,27 @@ def check_content(content: Content) -> None:
     Raises:
         RecordError: which value, and its bounds.
     """
-    for name, value in (("blob", content.blob), ("manifest_root", content.manifest_root), ("sheet", content.sheet)):
+    for name, value in (
+        ("blob", content.blob),
+        ("manifest_root", content.manifest_root),
+        ("sheet", content.sheet),
+    ):
         require_digest(value, name)
     require_range(content.size, 1, U64_MAX, "size")
     require(len(content.fingerprint) in (0, 32), "fingerprint is empty or 32 bytes")
-    require((content.contains_ai == "partly") or not content.ai_areas, "ai_areas are named only when contains_ai is partly")
+    require(
+        (content.contains_ai == "partly") or not content.ai_areas,
+        "ai_areas are named only when contains_ai is partly",
+    )
     require(len(dict.fromkeys(content.ai_areas)) == len(content.ai_areas), "an AI area appears twice")
     _check_technical(content.technical)
     require(len(content.estimates) <= 16, f"at most 16 estimates, got {len(content.estimates)}")
     for estimate in content.estimates:
         require_slug(estimate.name, "an estimate's name")
-        require(0 < len(estimate.value) <= 64 and estimate.value.isascii(), "an estimate's value is 1 to 64 ASCII characters")
+        require(
+            0 < len(estimate.value) <= 64 and estimate.value.isascii(),
+            "an estimate's value is 1 to 64 ASCII characters",
+        )
         require_range(estimate.confidence, 0, 10_000, "an estimate's confidence")
         require_slug(estimate.method, "an estimate's method")
     check_identifiers(content.identifiers)
@@ -267,11 +277,20 @@ def check_identifiers(identifiers: Identifiers) -> None:
     if identifiers.isrc:
         require(is_isrc(identifiers.isrc), f"isrc is CCXXXYYNNNNN, got {identifiers.isrc[:40]!r}")
     if identifiers.iswc:
-        require(is_iswc(identifiers.iswc), f"iswc is T, nine digits and a check digit, got {identifiers.iswc[:40]!r}")
+        require(
+            is_iswc(identifiers.iswc),
+            f"iswc is T, nine digits and a check digit, got {identifiers.iswc[:40]!r}",
+        )
     if identifiers.upc:
-        require(is_upc(identifiers.upc), f"upc is 12 or 13 digits with a check digit, got {identifiers.upc[:40]!r}")
+        require(
+            is_upc(identifiers.upc),
+            f"upc is 12 or 13 digits with a check digit, got {identifiers.upc[:40]!r}",
+        )
     if identifiers.isni:
-        require(is_isni(identifiers.isni), f"isni is 16 characters with a check character, got {identifiers.isni[:40]!r}")
+        require(
+            is_isni(identifiers.isni),
+            f"isni is 16 characters with a check character, got {identifiers.isni[:40]!r}",
+        )
     if identifiers.ipi:
         require(is_ipi(identifiers.ipi), f"ipi is 11 digits with two check digits, got {identifiers.ipi[:40]!r}")
     if identifiers.mbid:

@@ -10,14 +10,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Base of everything signed or stored. Fields equal to their default are not encoded; new fields go last."""
 
 
-def require(condition: bool, what: str, **values: object) -> None:  # noqa: FBT001 - the condition is the subject
+def require(condition: bool, what: str, **values: object) -> None:
     """Refuse a record that breaks one of its rules.
 
     Raises:
         RecordError: the condition does not hold.
     """
     if not condition:
-        raise RecordError(what, **values)
+        raise RecordError(what, code=None, **values)
 
 
 def require_digest(value: bytes, name: str) -> None:
@@ -60,7 +60,7 @@ def require_slug(value: str, name: str, longest: int = 64) -> None:
     require(fits, f"{name} is 1 to {longest} of a-z 0-9 - . _, got {value[:80]!r}", name=name, value=value)
 
 
-class Split(Record):
+class Split(Record, frozen=True, kw_only=True):
     """One account's share of what an asset earns."""
 
     account: int

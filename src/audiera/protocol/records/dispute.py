@@ -5,7 +5,7 @@ from typing import Literal
 from audiera.protocol.records.base import Record
 
 
-class Dispute(Record, tag="dispute"):
+class Dispute(Record, frozen=True, kw_only=True, tag="dispute"):
     """A claim on an asset."""
 
     number: int

@@ -9,7 +9,7 @@ from audiera.protocol.records.license import Caps, Duty, Price
 GrantStatus = Literal["requested", "offered", "active", "exhausted", "expired", "revoked", "declined"]
 
 
-class AgreedTerms(Record):
+class AgreedTerms(Record, frozen=True, kw_only=True):
     """What was agreed for the assets under one license, frozen with its revision."""
 
     license: int
@@ -28,7 +28,7 @@ class AgreedTerms(Record):
     """What the grantee must do."""
 
 
-class Grant(Record, tag="grant"):
+class Grant(Record, frozen=True, kw_only=True, tag="grant"):
     """One account's right to use what it names."""
 
     number: int
@@ -86,7 +86,7 @@ class Grant(Record, tag="grant"):
     """Holders still to answer, ascending, while it is requested."""
 
 
-class GrantUsage(Record):
+class GrantUsage(Record, frozen=True, kw_only=True):
     """How much of a grant was used; kept apart because it changes with every batch."""
 
     accesses: int = 0

@@ -13,7 +13,7 @@ Duty = Literal["attribution", "label-ai-output", "delete-on-expiry"]
 WORLD: Final = "*"
 
 
-class Price(Record):
+class Price(Record, frozen=True, kw_only=True):
     """What a use costs."""
 
     unit: PriceUnit
@@ -23,7 +23,7 @@ class Price(Record):
     """Microcredits per unit, >= 1."""
 
 
-class Caps(Record):
+class Caps(Record, frozen=True, kw_only=True):
     """Upper limits of one grant; 0 means no limit."""
 
     accesses: int = 0
@@ -39,7 +39,7 @@ class Caps(Record):
     """How many models may be registered from its runs."""
 
 
-class Rule(Record):
+class Rule(Record, frozen=True, kw_only=True):
     """What is said about a purpose, for whom and where."""
 
     purpose: Purpose
@@ -79,7 +79,7 @@ class Rule(Record):
     """What the grantee must do."""
 
 
-class Terms(Record):
+class Terms(Record, frozen=True, kw_only=True):
     """The text of a license: rules, and nothing outside them is allowed."""
 
     rules: tuple[Rule, ...]
@@ -92,7 +92,7 @@ class Terms(Record):
     """Weight of this license's assets inside a shared pool, basis points of the normal weight."""
 
 
-class License(Record, tag="license"):
+class License(Record, frozen=True, kw_only=True, tag="license"):
     """Published terms under a number; revisions are kept for ever."""
 
     number: int
@@ -129,14 +129,27 @@ def check_terms(terms: Terms) -> None:
 
 def _check_rule(rule: Rule) -> None:
     name = f"the rule for {rule.purpose}"
-    require((rule.audience == "named") == bool(rule.named), f"{name} names accounts exactly when its audience is named")
+    require(
+        (rule.audience == "named") == bool(rule.named),
+        f"{name} names accounts exactly when its audience is named",
+    )
     require(len(rule.named) <= 256, f"{name} names at most 256 accounts")
     require(1 <= len(rule.territories) <= 250, f"{name} has 1 to 250 territories")
     for territory in rule.territories:
-        require(territory == WORLD or is_country(territory), f"{name}: a territory is * or two capital letters, got {territory[:8]!r}")
+        require(
+            territory == WORLD or is_country(territory),
+            f"{name}: a territory is * or two capital letters, got {territory[:8]!r}",
+        )
     require(WORLD not in rule.territories or len(rule.territories) == 1, f"{name}: * stands alone")
     require(rule.valid_until == 0 or rule.valid_until > rule.valid_from, f"{name} ends before it begins")
-    for value in (rule.valid_from, rule.valid_until, rule.caps.accesses, rule.caps.bytes, rule.caps.epochs, rule.caps.models):
+    for value in (
+        rule.valid_from,
+        rule.valid_until,
+        rule.caps.accesses,
+        rule.caps.bytes,
+        rule.caps.epochs,
+        rule.caps.models,
+    ):
         require_range(value, 0, U64_MAX, f"{name}: times and caps")
     require_range(rule.revenue_share, 0, 10_000, f"{name}: revenue_share")
     require(len(dict.fromkeys(rule.duties)) == len(rule.duties), f"{name} states a duty twice")

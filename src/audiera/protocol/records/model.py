@@ -7,7 +7,7 @@ from audiera.protocol.records.base import Record, Split
 Marking = Literal["c2pa", "watermark", "none"]
 
 
-class BaseModel(Record):
+class BaseModel(Record, frozen=True, kw_only=True):
     """A model this one was built on, and its share of the generation pool."""
 
     model: int
@@ -17,7 +17,7 @@ class BaseModel(Record):
     """Basis points of each call's revenue that go to it, before the training data's."""
 
 
-class Interface(Record):
+class Interface(Record, frozen=True, kw_only=True):
     """What goes in and what comes out."""
 
     task: str
@@ -33,7 +33,7 @@ class Interface(Record):
     """SHA-256 of the published input and output schema; empty for none."""
 
 
-class CallPrice(Record):
+class CallPrice(Record, frozen=True, kw_only=True):
     """An integer price list; the version is named in every receipt."""
 
     version: int
@@ -46,7 +46,7 @@ class CallPrice(Record):
     """Microcredits for each started second of audio, in and out."""
 
 
-class Model(Record, tag="model"):
+class Model(Record, frozen=True, kw_only=True, tag="model"):
     """A model version."""
 
     number: int
@@ -101,7 +101,7 @@ class Model(Record, tag="model"):
     """Block time, microseconds."""
 
 
-class Endpoint(Record, tag="endpoint"):
+class Endpoint(Record, frozen=True, kw_only=True, tag="endpoint"):
     """A model offered as a service through a node's gateway."""
 
     model: int

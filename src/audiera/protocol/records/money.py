@@ -23,7 +23,7 @@ MovementReason = Literal[
 ]
 
 
-class Movement(Record):
+class Movement(Record, frozen=True, kw_only=True):
     """One double entry: the amount leaves one purse and enters another."""
 
     debit: str
@@ -45,7 +45,7 @@ class Movement(Record):
     """Account whose money it was, where one payer can be named."""
 
 
-class Settlement(Record, tag="settlement"):
+class Settlement(Record, frozen=True, kw_only=True, tag="settlement"):
     """A pool closed for a period: amount, total weight and root fixed, so each payee can prove its own part."""
 
     number: int

@@ -3,7 +3,7 @@
 from audiera.protocol.records.base import Record, require, require_digest, require_range, require_slug
 
 
-class Validator(Record):
+class Validator(Record, frozen=True, kw_only=True):
     """A voter on blocks."""
 
     key: bytes
@@ -13,7 +13,7 @@ class Validator(Record):
     """Voting power, >= 1."""
 
 
-class Authority(Record):
+class Authority(Record, frozen=True, kw_only=True):
     """Who may bring credits in and out, over which rail."""
 
     rail: str
@@ -23,7 +23,7 @@ class Authority(Record):
     """Ed25519 public key that signs its deposits."""
 
 
-class Params(Record, tag="params"):
+class Params(Record, frozen=True, kw_only=True, tag="params"):
     """The parameters in force."""
 
     rules_version: int = 1
@@ -63,7 +63,7 @@ class Params(Record, tag="params"):
     """Votes of moderators that decide a dispute."""
 
 
-class Genesis(Record, tag="genesis"):
+class Genesis(Record, frozen=True, kw_only=True, tag="genesis"):
     """What a chain begins with; its digest names the chain for ever."""
 
     chain_id: str

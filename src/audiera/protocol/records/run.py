@@ -6,7 +6,7 @@ from audiera.protocol.purposes import Purpose
 from audiera.protocol.records.base import Record
 
 
-class Certificate(Record):
+class Certificate(Record, frozen=True, kw_only=True):
     """What the machine attests that a run streamed."""
 
     snapshots: tuple[bytes, ...]
@@ -27,9 +27,6 @@ class Certificate(Record):
     audio_ms: int
     """Milliseconds of audio opened, repeated openings counted again."""
 
-    bytes: int
-    """Bytes released."""
-
     first_height: int
     """Block of the first batch that held one of its accesses; 0 for none."""
 
@@ -45,8 +42,11 @@ class Certificate(Record):
     revenue_share: int
     """Largest share of model revenue any of its licenses asks for, basis points."""
 
+    bytes: int
+    """Bytes released."""
 
-class Run(Record, tag="run"):
+
+class Run(Record, frozen=True, kw_only=True, tag="run"):
     """A training run: opened under grants, closed into a certificate."""
 
     number: int
@@ -80,7 +80,7 @@ class Run(Record, tag="run"):
     """Block time, microseconds."""
 
 
-class RunUse(Record):
+class RunUse(Record, frozen=True, kw_only=True):
     """How much of one asset a run opened."""
 
     accesses: int

@@ -8,7 +8,7 @@ MAX_CLIPS = 4_096
 """How many clips one transaction may publish."""
 
 
-class Clip(Record):
+class Clip(Record, frozen=True, kw_only=True):
     """One member of a snapshot: a stretch of an asset."""
 
     asset: int
@@ -24,14 +24,14 @@ class Clip(Record):
     """How long it is, milliseconds; its weight in payouts."""
 
 
-class Shard(Record):
+class Shard(Record, frozen=True, kw_only=True):
     """A run of clips delivered together."""
 
     clips: tuple[Clip, ...]
     """1 to 1,000 clips."""
 
 
-class Snapshot(Record, tag="snapshot"):
+class Snapshot(Record, frozen=True, kw_only=True, tag="snapshot"):
     """An immutable dataset version."""
 
     number: int
