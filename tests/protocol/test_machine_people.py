@@ -33,6 +33,7 @@ def world() -> World:
     world.people["creator"].seed = seed_of("creator")
     world.do("creator", ChangeKeys(control_keys=(public(HIGH), public(MIDDLE), public(LOW)), device_keys=()))
     person.seed = HIGH
+    world.time += 80 * HOUR
     return world
 
 

@@ -1,11 +1,16 @@
 """A chain in memory with several accounts: the real machine over a real store, blocks made by hand."""
 
 from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
 
 from audiera.protocol import keys
+from audiera.protocol.accesses import Row, SessionOpen, Watermark, array_of, seal, session_domain, sign_session
 from audiera.protocol.encoding import digest
 from audiera.protocol.machine import BlockContext, Execution, Machine
 from audiera.protocol.merkle import leaf_hash, tree_root
+from audiera.protocol.purposes import purpose_code
 from audiera.protocol.records import (
     Authority,
     Content,
@@ -27,6 +32,7 @@ from audiera.protocol.transactions import (
     Envelope,
     IssueGrant,
     PublishLicense,
+    RecordAccesses,
     RegisterAsset,
     commitment_leaf,
     domain,
@@ -193,6 +199,11 @@ class World:
         """Get a grant."""
         return self.do(who, IssueGrant(purpose=purpose, **fields)).number  # type: ignore[arg-type]
 
+    def serve(self) -> "Server":
+        """A node that serves accesses on this chain."""
+        person = self.people.get("node") or self.join("node", "operator", kind="node")
+        return Server(self, person)
+
     def balance(self, purse: str) -> int:
         """What a purse holds."""
         return self.machine.view().balance(purse)
@@ -207,6 +218,84 @@ class World:
             self._execute(machine, store, transactions)
         self.time = kept
         return machine.app_hash
+
+
+@dataclass
+class Server:
+    """A node's side of the access log: sessions it opens, rows it meters, batches it seals."""
+
+    world: World
+    node: Person
+    last_session: int = 0
+    opened: list[SessionOpen] = field(default_factory=list)
+    marks: list[Watermark] = field(default_factory=list)
+    sessions: dict[int, SessionOpen] = field(default_factory=dict)
+
+    def open(self, who: str, grant: int, *, run: int = 0, app_key: int = 0, signer: str = "") -> int:
+        """A session signed by its consumer (or under an application key)."""
+        record = self.world.machine.view().grant(grant)
+        assert record is not None
+        self.last_session += 1
+        session = SessionOpen(
+            domain=session_domain(CHAIN),
+            node=self.node.number,
+            number=self.last_session,
+            grant=grant,
+            consumer=self.world.people[who].number,
+            purpose=record.purpose,
+            policy=1,
+            opened_at=self.world.time,
+            expires_at=self.world.time + 10**12,
+            nonce=bytes(16),
+            run=run,
+            app_key=app_key,
+        )
+        if not app_key:
+            session = sign_session(self.world.people[signer or who].seed, session)
+        self.opened.append(session)
+        self.sessions[session.number] = session
+        return session.number
+
+    def row(
+        self, session: int, asset: int, *, op: int = 1, size: int = 1_000, units: int = 2_000, flags: int = 0
+    ) -> Row:
+        """A row of a session, timed later."""
+        opened = self.sessions[session]
+        return Row(
+            asset=asset,
+            t=0,
+            consumer=opened.consumer,
+            grant=opened.grant,
+            session=session,
+            bytes=size,
+            units=units,
+            node=self.node.number,
+            policy=1,
+            purpose=purpose_code(opened.purpose),
+            op=op,
+            flags=flags,
+        )
+
+    def batch(self, rows: list[Row], *, t: int | None = None, **changes: Any) -> bytes:
+        """The rows sealed as the node's next batch, one microsecond apart."""
+        state = self.world.machine.view().node(self.node.number)
+        start = t if t is not None else max(self.world.time, state.last_t + 1)
+        timed = [replace(row, t=start + place) for place, row in enumerate(rows)]
+        fields: dict[str, Any] = {
+            "chain_id": CHAIN,
+            "node": self.node.number,
+            "first_index": state.next_index,
+            "prev_header_hash": state.last_header_hash,
+            "sign": lambda message: keys.sign_bytes(self.node.seed, message),
+        }
+        return seal(array_of(timed), self.opened, self.marks, **(fields | changes))
+
+    def record(self, *rows: Row, t: int | None = None, **changes: Any) -> TransactionResult:
+        """Seal the rows and record them; must succeed."""
+        result = self.world.do("node", RecordAccesses(batch=self.batch(list(rows), t=t, **changes)))
+        self.opened.clear()
+        self.marks.clear()
+        return result
 
 
 def content_of(blob: bytes, duration_ms: int = 2_000) -> Content:

@@ -68,9 +68,7 @@ def test_an_inclusion_proof_proves_one_leaf_at_one_place(count, data):
     index = data.draw(st.integers(0, count - 1))
     path, root = inclusion_path(leaves, index), tree_root(leaves)
     verify_inclusion(leaves[index], index, count, path, root)
-    other = data.draw(
-        st.integers(0, count - 1).filter(lambda place: place != index) if count > 1 else st.just(count)
-    )
+    other = data.draw(st.integers(0, count - 1).filter(lambda place: place != index) if count > 1 else st.just(count))
     with pytest.raises(ProofError):
         verify_inclusion(leaves[index], other, count, path, root)
     with pytest.raises(ProofError):
@@ -83,9 +81,7 @@ def test_an_inclusion_proof_proves_one_leaf_at_one_place(count, data):
         altered = bytearray(path[place])
         altered[data.draw(st.integers(0, 31))] ^= 1 << data.draw(st.integers(0, 7))
         with pytest.raises(ProofError):
-            verify_inclusion(
-                leaves[index], index, count, (*path[:place], bytes(altered), *path[place + 1 :]), root
-            )
+            verify_inclusion(leaves[index], index, count, (*path[:place], bytes(altered), *path[place + 1 :]), root)
 
 
 @given(st.integers(2, 300), st.data())
@@ -152,9 +148,7 @@ def test_a_frontier_knows_the_root_without_the_leaves(count):
     assert frontier.root() == tree_root(leaves)
 
 
-@pytest.mark.parametrize(
-    ("size", "hashes"), [(1, ()), (2, (bytes(32), bytes(32))), (-1, ()), (1, (bytes(31),))]
-)
+@pytest.mark.parametrize(("size", "hashes"), [(1, ()), (2, (bytes(32), bytes(32))), (-1, ()), (1, (bytes(31),))])
 def test_a_frontier_of_the_wrong_shape_is_refused(size, hashes):
     with pytest.raises(ProofError):
         Frontier(size, hashes)

@@ -12,20 +12,23 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from audiera.protocol.accesses.rows import (
+    FLAG_FAILED,
+    FLAG_LATE,
+    OP_CALL,
+    OP_RANGE,
+    OP_SHARD,
+    OP_WHOLE,
+    Array,
+)
 from audiera.protocol.errors import BatchError
-
-Array = npt.NDArray[np.void]
 
 COVER: Final = np.dtype([("asset", "<u8"), ("duration_ms", "<u4"), ("term", "<u2"), ("spare", "<u2")])
 USE: Final = np.dtype([("asset", "<u8"), ("accesses", "<u8"), ("audio_ms", "<u8"), ("bytes", "<u8")])
 PAGE_BITS: Final = 12
 
-PAYABLE_OPS: Final = (1, 2, 3, 4)
-FLAG_LATE: Final = 1
-FLAG_ABORTED: Final = 4
-FLAG_FAILED: Final = 8
+PAYABLE_OPS: Final = (OP_WHOLE, OP_RANGE, OP_SHARD, OP_CALL)
 
 _SUM_LIMIT: Final = 2**62
 
@@ -65,7 +68,7 @@ def uses_of(payable: Array, until: int, since: int) -> Array:
 
     Args:
         payable: rows ordered by (asset, t).
-        until: rows later than this moment are left out; 0 for none.
+        until: rows at this moment or later are left out; 0 for no end.
         since: rows earlier than this moment are left out.
 
     Returns:
@@ -75,7 +78,7 @@ def uses_of(payable: Array, until: int, since: int) -> Array:
         BatchError: sums beyond 2^62.
     """
     if until:
-        payable = payable[payable["t"] <= np.uint64(until)]
+        payable = payable[payable["t"] < np.uint64(until)]
     if since > 0:
         payable = payable[payable["t"] >= np.uint64(since)]
     if not len(payable):
@@ -89,6 +92,12 @@ def uses_of(payable: Array, until: int, since: int) -> Array:
     uses["audio_ms"] = np.add.reduceat(payable["units"].astype(np.uint64), starts)
     uses["bytes"] = np.add.reduceat(payable["bytes"], starts)
     return uses
+
+
+def agrees(rows: Array, consumer: int, grant: int, purpose: int) -> bool:
+    """Whether every row of a session states the session's consumer, grant and purpose."""
+    stated = (("consumer", consumer), ("grant", grant), ("purpose", purpose))
+    return all(bool((rows[name] == value).all()) for name, value in stated)
 
 
 def pack_coverage(items: Sequence[tuple[int, int, int]]) -> bytes:

@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from audiera.protocol.accesses.totals import Array, use_list
+from audiera.protocol.accesses.rows import Array
+from audiera.protocol.accesses.totals import use_list
 from audiera.protocol.machine.step import NETWORK, Step, account_purse, grant_purse, model_purse
 from audiera.protocol.records import CallPrice, Grant, Model, Split
 from audiera.protocol.records.money import MovementReason

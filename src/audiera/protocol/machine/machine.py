@@ -243,6 +243,7 @@ class Machine:
             height=context.height,
             time=context.time,
             seed=self.app_hash,
+            chain_id=self._genesis.chain_id,
         )
         try:
             self._run(step, decoded)

@@ -14,6 +14,7 @@ from audiera.protocol.accesses.log import encode_entry
 from audiera.protocol.accesses.totals import (
     Covered,
     SessionRows,
+    agrees,
     by_session,
     cover,
     is_late_in_order,
@@ -66,7 +67,7 @@ def record_accesses(step: Step, body: RecordAccesses) -> None:
         "the batch is larger than allowed",
         "batch_too_large",
     )
-    batch = open_batch(body.batch)
+    batch = open_batch(body.batch, chain_id=step.chain_id)
     before = _continues(step, batch)
     _enter_sessions(step, batch, before)
     _enter_watermarks(step, batch)
@@ -196,6 +197,8 @@ def _count_session(step: Step, part: SessionRows) -> int:
     if standing is None:
         return len(part.payable)
     state, grant = standing
+    if not agrees(part.payable, state.consumer, state.grant, state.purpose):
+        return len(part.payable)
     step.put(number_key(b"S", step.signer, part.session), replace(state, rows=state.rows + part.rows))
     ends = [end for end in (grant.valid_until, grant.revoked_at, state.expires_at) if end]
     uses = uses_of(part.payable, min(ends) if ends else 0, step.time - step.params().row_late_us)

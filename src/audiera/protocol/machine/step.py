@@ -54,6 +54,7 @@ class Step:
         height: number of the block.
         time: block time, microseconds.
         seed: application hash before this block; fixes orders that nobody may choose.
+        chain_id: name of the chain.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Step:
         height: int,
         time: int,
         seed: bytes,
+        chain_id: str,
     ) -> None:
         self.stage = stage
         self.transaction = transaction
@@ -74,6 +76,7 @@ class Step:
         self.height = height
         self.time = time
         self.seed = seed
+        self.chain_id = chain_id
         self.created = 0
         self.records: list[Recorded] = []
         self.movements: list[Movement] = []
