@@ -80,6 +80,26 @@ class DecisionAnswer(Message, frozen=True, kw_only=True):
     """Block whose state decided."""
 
 
+class ReservationRequest(Message, frozen=True, kw_only=True):
+    """Ask for the number a session will have, which its opening must name before it is signed."""
+
+    grant: int
+    """Grant the session will run under."""
+
+
+class ReservationAnswer(Message, frozen=True, kw_only=True):
+    """What to put into a SessionOpen before signing it."""
+
+    number: int
+    """The session's number at this node; good for one opening."""
+
+    node: int
+    """Ledger number of the serving node."""
+
+    now: int
+    """The node's clock, microseconds; the opening may not be far from it."""
+
+
 class SessionRequest(Message, frozen=True, kw_only=True):
     """Open a line of accesses under one grant."""
 

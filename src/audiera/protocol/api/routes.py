@@ -56,6 +56,7 @@ SETTLEMENT = Route("GET", "/v1/settlements/{number}")
 SETTLEMENT_CLAIMS = Route("GET", "/v1/settlements/{number}/claims")
 
 DECIDE = Route("POST", "/v1/decisions")
+RESERVE_SESSION = Route("POST", "/v1/sessions/reservations")
 OPEN_SESSION = Route("POST", "/v1/sessions")
 SESSION_BYTES = Route("GET", "/v1/sessions/{session}/assets/{asset}/bytes")
 SIGN_WATERMARK = Route("POST", "/v1/sessions/{session}/watermarks")
