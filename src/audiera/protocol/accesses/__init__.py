@@ -2,6 +2,23 @@
 
 from audiera.protocol.accesses.batch import HEADER_BYTES, Batch, Header, decode_header, open_batch, seal
 from audiera.protocol.accesses.log import ENTRY_BYTES, LogEntry, decode_entry, encode_entry, entry_leaf
+from audiera.protocol.accesses.proof import (
+    AccessProof,
+    ProvedAccess,
+    decode_proof,
+    encode_proof,
+    format_proof,
+    parse_proof,
+    prove,
+    verify_access,
+)
+from audiera.protocol.accesses.receipts import (
+    Receipt,
+    ReceiptGroup,
+    decode_receipt,
+    encode_receipt,
+    verify_receipt,
+)
 from audiera.protocol.accesses.rows import ROW, ROW_BYTES, Row, array_of, pack_row, rows_root, unpack_row
 from audiera.protocol.accesses.session import (
     SessionOpen,
@@ -20,19 +37,30 @@ __all__ = [
     "HEADER_BYTES",
     "ROW",
     "ROW_BYTES",
+    "AccessProof",
     "Batch",
     "Header",
     "LogEntry",
+    "ProvedAccess",
+    "Receipt",
+    "ReceiptGroup",
     "Row",
     "SessionOpen",
     "Watermark",
     "array_of",
     "decode_entry",
     "decode_header",
+    "decode_proof",
+    "decode_receipt",
     "encode_entry",
+    "encode_proof",
+    "encode_receipt",
     "entry_leaf",
+    "format_proof",
     "open_batch",
     "pack_row",
+    "parse_proof",
+    "prove",
     "rows_root",
     "seal",
     "session_digest",
@@ -40,6 +68,8 @@ __all__ = [
     "sign_session",
     "sign_watermark",
     "unpack_row",
+    "verify_access",
+    "verify_receipt",
     "verify_session",
     "verify_watermark",
     "watermark_domain",

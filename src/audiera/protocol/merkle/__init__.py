@@ -1,6 +1,22 @@
 """Trees of hashes: RFC 9162 trees, sum trees, and the text forms in which they leave the system."""
 
+from audiera.protocol.merkle.checkpoint import (
+    Checkpoint,
+    Cosigned,
+    NoteSignature,
+    SignedCheckpoint,
+    access_log_origin,
+    cosign,
+    format_checkpoint,
+    format_signed,
+    parse_checkpoint,
+    parse_signed,
+    sign_checkpoint,
+    verify_cosigned,
+)
+from audiera.protocol.merkle.days import DayLeaf, DayNode, DayProof, day_digest, day_root, prove_day, verify_day
 from audiera.protocol.merkle.sums import sum_path, sum_root, verify_sum
+from audiera.protocol.merkle.tiles import TileName, parse_tile_path, tile_path
 from audiera.protocol.merkle.tree import (
     EMPTY_ROOT,
     Frontier,
@@ -15,15 +31,37 @@ from audiera.protocol.merkle.tree import (
 
 __all__ = [
     "EMPTY_ROOT",
+    "Checkpoint",
+    "Cosigned",
+    "DayLeaf",
+    "DayNode",
+    "DayProof",
     "Frontier",
+    "NoteSignature",
+    "SignedCheckpoint",
+    "TileName",
+    "access_log_origin",
     "consistency_path",
+    "cosign",
+    "day_digest",
+    "day_root",
+    "format_checkpoint",
+    "format_signed",
     "inclusion_path",
     "leaf_hash",
     "node_hash",
+    "parse_checkpoint",
+    "parse_signed",
+    "parse_tile_path",
+    "prove_day",
+    "sign_checkpoint",
     "sum_path",
     "sum_root",
+    "tile_path",
     "tree_root",
     "verify_consistency",
+    "verify_cosigned",
+    "verify_day",
     "verify_inclusion",
     "verify_sum",
 ]
