@@ -24,9 +24,7 @@ def grown(steps: list[int]) -> Tiles:
     tiles: Tiles = {}
     size = 0
     for step in steps:
-        tiles.update(
-            extend(lambda level, number: tiles.get((level, number), b""), size, LEAVES[size : size + step])
-        )
+        tiles.update(extend(lambda level, number: tiles.get((level, number), b""), size, LEAVES[size : size + step]))
         size += step
     return tiles
 

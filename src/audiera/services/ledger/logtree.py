@@ -113,9 +113,7 @@ class LogTree:
             ProofError: not 0 < first <= second.
         """
         if not 0 < first <= second:
-            raise ProofError(
-                f"0 < first <= second expected, got {first} and {second}", first=first, second=second
-            )
+            raise ProofError(f"0 < first <= second expected, got {first} and {second}", first=first, second=second)
         path: list[bytes] = []
         low, high, whole = 0, second, True
         while first != high:

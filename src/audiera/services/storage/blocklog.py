@@ -156,6 +156,10 @@ class BlockLog:
             offset=start,
         )
 
+    def is_torn_at(self, start: int) -> bool:
+        """Whether what begins at a position is the rest of an interrupted append: no whole record is behind it."""
+        return frame_after(memoryview(self._tail(start)), 0, _FRAME_MAGIC, self._salt) is None
+
     def cut_torn_tail(self, committed: int) -> int:
         """Cut what an interrupted append left behind the last whole record; returns how many bytes.
 

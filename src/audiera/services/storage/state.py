@@ -8,9 +8,11 @@ import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from audiera.protocol.errors import StorageError
 from audiera.services.storage.ports import BlockWrites, StoredBlock, Tip
 from audiera.services.storage.sqlite import connect, connect_for_reading
 
@@ -45,18 +47,37 @@ class StateDatabase:
     """
 
     def __init__(self, path: Path, *, start: int) -> None:
-        self._db = connect(path)
-        self._db.executescript(_SCHEMA)
+        self._path = path
         self._reading = threading.Lock()
-        self._reader = connect_for_reading(path)
         # A read that began before a commit must not put what it found into the cache after it.
         self._cached = threading.Lock()
         self._generation = 0
         self._rows: dict[bytes, bytes | None] = {}
         self._buckets: dict[int, bytes] = {}
-        if self._db.execute("SELECT 1 FROM meta WHERE name = 'height'").fetchone() is None:
-            with self._db:
-                self._write_tip(Tip(0, b"", start))
+        with self._damage_told():
+            self._db = connect(path)
+            self._db.executescript(_SCHEMA)
+            self._reader = connect_for_reading(path)
+            if self._db.execute("SELECT 1 FROM meta WHERE name = 'height'").fetchone() is None:
+                with self._db:
+                    self._write_tip(Tip(0, b"", start))
+
+    @contextmanager
+    def _damage_told(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as cause:
+            raise StorageError(
+                f"the state database {self._path} cannot be used: {cause}; when it is damaged, move it away, "
+                "and it is made anew from the block log",
+                code="state_damaged",
+                file=str(self._path),
+            ) from cause
+
+    @contextmanager
+    def _reads(self) -> Iterator[sqlite3.Connection]:
+        with self._reading, self._damage_told():
+            yield self._reader
 
     # ------------------------------------------------------------------ the state store
 
@@ -85,8 +106,8 @@ class StateDatabase:
         """All rows whose key begins with the prefix, ascending by key."""
         last, strictly = prefix, ""
         while True:
-            with self._reading:
-                page = self._reader.execute(
+            with self._reads() as reader:
+                page = reader.execute(
                     f"SELECT key, value FROM rows WHERE key >{strictly or '='} ? ORDER BY key LIMIT ?",  # noqa: S608
                     (last, _SCAN_ROWS),
                 ).fetchall()
@@ -115,9 +136,7 @@ class StateDatabase:
 
     def buckets(self) -> Iterator[tuple[int, bytes]]:
         """Every bucket that has rows, ascending."""
-        yield from self._pages(
-            "SELECT number, content FROM buckets WHERE number > ? ORDER BY number LIMIT ?", (-1,)
-        )
+        yield from self._pages("SELECT number, content FROM buckets WHERE number > ? ORDER BY number LIMIT ?", (-1,))
 
     # ------------------------------------------------------------------ one block
 
@@ -130,17 +149,13 @@ class StateDatabase:
         places = [(name, height, position) for name, position in writes.transactions]
         entries = list(enumerate(writes.entries, writes.first_entry))
         digest = hashlib.sha256(writes.result).digest()
-        with db:
+        with self._damage_told(), db:
             db.execute("BEGIN IMMEDIATE")
             db.executemany("DELETE FROM rows WHERE key = ?", gone)
-            db.executemany(
-                "REPLACE INTO rows VALUES (?, ?)", [row for row in writes.rows if row[1] is not None]
-            )
+            db.executemany("REPLACE INTO rows VALUES (?, ?)", [row for row in writes.rows if row[1] is not None])
             db.executemany("DELETE FROM buckets WHERE number = ?", empty)
             db.executemany("REPLACE INTO buckets VALUES (?, ?)", [one for one in writes.buckets if one[1]])
-            db.execute(
-                "INSERT INTO blocks VALUES (?, ?, ?, ?)", (height, writes.start, writes.result, digest)
-            )
+            db.execute("INSERT INTO blocks VALUES (?, ?, ?, ?)", (height, writes.start, writes.result, digest))
             db.executemany("REPLACE INTO transactions VALUES (?, ?, ?)", places)
             db.executemany("INSERT INTO log_entries VALUES (?, ?)", entries)
             db.executemany("REPLACE INTO tiles VALUES (?, ?, ?)", writes.tiles)
@@ -158,25 +173,37 @@ class StateDatabase:
     # ------------------------------------------------------------------ reading
 
     def _one(self, query: str, *values: object) -> sqlite3.Row | None:
-        with self._reading:
-            found: sqlite3.Row | None = self._reader.execute(query, values).fetchone()
+        with self._reads() as reader:
+            found: sqlite3.Row | None = reader.execute(query, values).fetchone()
         return found
 
     def _pages(self, query: str, last: tuple[object, ...]) -> Iterator[Any]:
         """Rows in the order of their first columns, read page by page behind ``last``."""
         page = [last]
         while page:
-            with self._reading:
-                page = self._reader.execute(query, (*last, _SCAN_ROWS)).fetchall()
+            with self._reads() as reader:
+                page = reader.execute(query, (*last, _SCAN_ROWS)).fetchall()
             yield from page
             if page:
                 last = page[-1][: len(last)]
 
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every state row, ascending by key."""
+        yield from self._pages("SELECT key, value FROM rows WHERE key > ? ORDER BY key LIMIT ?", (b"",))
+
     def tip(self) -> Tip:
         """Where the database stands."""
-        with self._reading:
-            named = dict(self._reader.execute("SELECT name, value FROM meta").fetchall())
-        return Tip(named["height"], named["app_hash"], named["end"])
+        with self._reads() as reader:
+            named = dict(reader.execute("SELECT name, value FROM meta").fetchall())
+        height, app_hash, end = named.get("height"), named.get("app_hash"), named.get("end")
+        if not (isinstance(height, int) and isinstance(app_hash, bytes) and isinstance(end, int)):
+            raise StorageError(
+                f"the state database {self._path} does not say where it stands; move it away, "
+                "and it is made anew from the block log",
+                code="state_damaged",
+                file=str(self._path),
+            )
+        return Tip(height, app_hash, end)
 
     def block(self, height: int) -> StoredBlock | None:
         """Where a block is and what it did."""
@@ -193,9 +220,7 @@ class StateDatabase:
 
     def transactions(self) -> Iterator[tuple[bytes, int, int]]:
         """Every indexed transaction: id, height, position, ascending by id."""
-        yield from self._pages(
-            "SELECT id, height, position FROM transactions WHERE id > ? ORDER BY id LIMIT ?", (b"",)
-        )
+        yield from self._pages("SELECT id, height, position FROM transactions WHERE id > ? ORDER BY id LIMIT ?", (b"",))
 
     def log_entry(self, number: int) -> bytes | None:
         """An entry of the access log."""
@@ -204,9 +229,7 @@ class StateDatabase:
 
     def log_entries(self) -> Iterator[tuple[int, bytes]]:
         """Every entry of the access log with its number, ascending."""
-        yield from self._pages(
-            "SELECT number, entry FROM log_entries WHERE number > ? ORDER BY number LIMIT ?", (-1,)
-        )
+        yield from self._pages("SELECT number, entry FROM log_entries WHERE number > ? ORDER BY number LIMIT ?", (-1,))
 
     def tiles(self) -> Iterator[tuple[int, int, bytes]]:
         """Every tile of the access log's tree: level, number, hashes, ascending."""
@@ -223,16 +246,16 @@ class StateDatabase:
     def counts(self) -> dict[str, int]:
         """How many rows each table has."""
         tables = ("rows", "buckets", "blocks", "transactions", "log_entries", "tiles")
-        with self._reading:
+        with self._reads() as reader:
             return {
-                name: self._reader.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608
+                name: reader.execute(f"SELECT count(*) FROM {name}").fetchone()[0]  # noqa: S608
                 for name in tables
             }
 
     def faults(self) -> list[str]:
         """What SQLite itself finds wrong with the file's structure."""
-        with self._reading:
-            found = self._reader.execute("PRAGMA integrity_check").fetchall()
+        with self._reads() as reader:
+            found = reader.execute("PRAGMA integrity_check").fetchall()
         return [text for (text,) in found if text != "ok"]
 
     def close(self) -> None:

@@ -95,9 +95,7 @@ def open_write_ahead(
     Raises:
         StorageError: another process has it open, or it is damaged before its tail.
     """
-    return SegmentedFile(
-        folder, entropy=entropy, segment_bytes=segment_bytes, sync=sync, end_process=end_process
-    )
+    return SegmentedFile(folder, entropy=entropy, segment_bytes=segment_bytes, sync=sync, end_process=end_process)
 
 
 class SegmentedFile:
@@ -203,18 +201,14 @@ class SegmentedFile:
         """Make the next segment in the background once the newest is half full."""
         if self._spare is None and self._at * 2 > self._size:
             number = _number(self._path) + 1
-            self._spare = threading.Thread(
-                target=self._try_prepare, args=(number,), name="waf-spare", daemon=True
-            )
+            self._spare = threading.Thread(target=self._try_prepare, args=(number,), name="waf-spare", daemon=True)
             self._spare.start()
 
     def _try_prepare(self, number: int) -> None:
         try:
             self._prepare(number)
         except OSError as cause:
-            _log.warning(
-                "waf.spare_failed number=%d error=%s", number, cause
-            )  # tried again when it is needed
+            _log.warning("waf.spare_failed number=%d error=%s", number, cause)  # tried again when it is needed
 
     def _roll_over(self) -> None:
         number = _number(self._path) + 1

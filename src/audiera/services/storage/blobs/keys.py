@@ -77,9 +77,7 @@ class BlobKeys:
         found = self._db.execute("SELECT value FROM meta WHERE name = 'master-key-check'").fetchone()
         if found is None:
             with self._db:
-                self._db.execute(
-                    "INSERT INTO meta VALUES ('master-key-check', ?)", (self._wrap(_CHECK, b""),)
-                )
+                self._db.execute("INSERT INTO meta VALUES ('master-key-check', ?)", (self._wrap(_CHECK, b""),))
             return
         try:
             self._unwrap(found[0], b"")

@@ -168,9 +168,7 @@ class LocalReader:
         return b"".join(pieces)
 
     def _chunks(self, first: int, count: int) -> list[bytes]:
-        sealed = memoryview(
-            os.pread(self._descriptor, count * SEALED_BYTES, HEAD_BYTES + first * SEALED_BYTES)
-        )
+        sealed = memoryview(os.pread(self._descriptor, count * SEALED_BYTES, HEAD_BYTES + first * SEALED_BYTES))
         chunks = []
         for number in range(count):
             index = first + number
@@ -179,9 +177,7 @@ class LocalReader:
                 chunks.append(self._sealer.unseal(index, part, last=index == self._last))
             except StorageError as cause:
                 name = format_blob_id(self._row.blob)
-                raise StorageError(
-                    f"blob {name}: {cause.message}", code=cause.code, blob=name, chunk=index
-                ) from cause
+                raise StorageError(f"blob {name}: {cause.message}", code=cause.code, blob=name, chunk=index) from cause
         return chunks
 
     def close(self) -> None:
