@@ -12,7 +12,7 @@ CHECKSUM_ALGORITHMS = "sha256"
 
 
 class Tags(Message, frozen=True, kw_only=True):
-    """What the tags inside a file say; a claim of whoever wrote them. Empty or 0 where they say nothing."""
+    """What the tags inside a file say; a claim of whoever wrote them. Empty where they say nothing."""
 
     title: str = ""
     """Title."""
@@ -23,23 +23,26 @@ class Tags(Message, frozen=True, kw_only=True):
     album: str = ""
     """Album."""
 
+    track: str = ""
+    """Position on the album."""
+
     genre: str = ""
     """Genre."""
 
-    year: int = 0
-    """Year."""
+    date: str = ""
+    """Date or year, as written."""
 
     isrc: str = ""
-    """ISRC, when well formed."""
+    """ISRC without hyphens, as written."""
 
     mbid: str = ""
-    """MusicBrainz recording id, when well formed."""
+    """MusicBrainz recording id, as written."""
 
     copyright: str = ""
     """Copyright line."""
 
     license: str = ""
-    """License text or address named in the file."""
+    """License text or address named in the file; information only."""
 
     comment: str = ""
     """Comment."""
@@ -52,10 +55,10 @@ class Waveform(Message, frozen=True, kw_only=True):
     """Length of the sound, milliseconds."""
 
     low: tuple[int, ...]
-    """Lowest value in each of equally long stretches, -127 to 0."""
+    """Lowest value in each of 1,024 equally long stretches, -128 to 127."""
 
     high: tuple[int, ...]
-    """Highest value in each of them, 0 to 127."""
+    """Highest value in each of them, -128 to 127."""
 
 
 class UploadReport(Message, frozen=True, kw_only=True):
