@@ -30,7 +30,7 @@ from audiera.protocol.chain import (
 from audiera.protocol.encoding import digest, encode
 from audiera.protocol.errors import LedgerError, NotFound, StorageError, TransactionError
 from audiera.protocol.machine import Machine
-from audiera.protocol.merkle import verify_consistency, verify_inclusion
+from audiera.protocol.merkle import verify_consistency, verify_cosigned, verify_inclusion
 from audiera.protocol.records import Genesis
 from audiera.protocol.records.params import Params, Validator
 from audiera.protocol.results import TransactionResult
@@ -260,6 +260,33 @@ def test_log_grows_consistently(tmp_path: Path) -> None:
     for first in range(1, 7):
         for second in range(first, 7):
             verify_consistency(first, second, roots[first], roots[second], ledger.log_consistency(first, second))
+    ledger.close()
+
+
+def test_checkpoint_is_signed_once_for_each_head_and_holds_log_and_state(tmp_path: Path) -> None:
+    ledger = opened(tmp_path, now=ticking())
+    node = Actor("node", kind="node").join(ledger)
+    key = GENESIS.validators[0].key
+    seen = []
+    for number in range(3):
+        assert answer(ledger.submit(node.batch(at=START + 100 * (number + 1)))).ok
+        text = ledger.checkpoint()
+        assert ledger.checkpoint() == text
+        checkpoint, (cosigned,) = verify_cosigned(text, origin="audiera/test/accesses", keys=[key], quorum=1)
+        head, log = ledger.head(), ledger.state().log()
+        assert (checkpoint.size, checkpoint.root) == (log.size, log.root)
+        assert checkpoint.extensions == (f"height {head.height}", f"app-hash {head.app_hash.hex()}")
+        assert cosigned.time_s == START // 1_000_000
+        seen.append(text)
+    assert len(set(seen)) == 3
+    ledger.close()
+
+
+def test_tiles_of_the_log_hold_its_leaf_hashes(tmp_path: Path) -> None:
+    ledger = grown(tmp_path)
+    leaves = [entry_leaf(ledger.log_entry(index)) for index in range(ledger.head().log_size)]
+    assert ledger.log_tile(0, 0) == b"".join(leaves)
+    assert ledger.log_tile(1, 0) == b""
     ledger.close()
 
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 
 from audiera.protocol.errors import ProofError
 from audiera.protocol.merkle import EMPTY_ROOT, node_hash, tree_root
+from audiera.protocol.merkle.tiles import TILE_HASHES
 
-TILE_BITS = 8
-TILE_HASHES = 1 << TILE_BITS
+TILE_BITS = TILE_HASHES.bit_length() - 1
 _HASH_BYTES = 32
 
 ReadTile = Callable[[int, int], bytes]

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from typing import NamedTuple, Protocol
 
 from audiera.protocol.chain import Block, Commit, Header
+from audiera.protocol.errors import LedgerError
 from audiera.protocol.records import Genesis
 from audiera.protocol.results import BlockResult, TransactionResult
 from audiera.protocol.state import StateView
@@ -40,20 +41,32 @@ class Ledger(Protocol):
     def genesis(self) -> Genesis:
         """What the chain began with."""
 
+    @property
+    def failure(self) -> LedgerError | None:
+        """Why the engine stopped; None while it runs. A node whose ledger failed must end."""
+
     def submit(self, transaction: bytes) -> "Future[TransactionResult]":
         """Hand in a signed transaction.
 
         The future resolves only when the block that holds it is durable and executed; a transaction the
         machine refused resolves to a result whose code is not ``ok``. It fails with TransactionError when the
         transaction was refused before it entered a block (malformed, bad signature, wrong sequence), and with
-        LedgerError when the ledger has stopped.
+        LedgerError when the ledger has stopped. The same bytes again, while they wait or after they
+        succeeded, get the same answer. The future cannot be cancelled.
+
+        Raises:
+            LedgerError: checking it met a fault that no rule foresees; the ledger has stopped.
         """
 
     def head(self) -> Head:
         """The newest committed block."""
 
     def wait(self, height: int, timeout_s: float) -> bool:
-        """Block until the head is at least ``height``; False when the time is up first."""
+        """Block until the head is at least ``height``; False when the time is up first.
+
+        Raises:
+            LedgerError: the ledger has stopped below that height.
+        """
 
     def block(self, height: int) -> Block:
         """A committed block; NotFound beyond the head."""
@@ -82,8 +95,15 @@ class Ledger(Protocol):
     def log_consistency(self, first: int, second: int) -> tuple[bytes, ...]:
         """Consistency path between two sizes of the access log."""
 
+    def log_tile(self, level: int, number: int) -> bytes:
+        """The hashes of a tile of the access log's tree, 32 bytes each, 256 when it is full; empty beyond its end."""
+
     def checkpoint(self) -> str:
-        """The newest signed checkpoint of the access log (C2SP tlog-checkpoint)."""
+        """The newest signed checkpoint of the access log (C2SP tlog-checkpoint); one text for each head.
+
+        Its further lines are ``height`` and ``app-hash`` of the head. Signed by the log and cosigned by the
+        validator.
+        """
 
     def close(self) -> None:
         """Finish what has been accepted, then stop."""

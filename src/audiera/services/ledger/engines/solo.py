@@ -23,7 +23,7 @@ from audiera.protocol.results import BlockResult, TransactionResult
 from audiera.protocol.state import StateView
 from audiera.protocol.transactions import decode_transaction, transaction_id
 from audiera.services.ledger import blocks
-from audiera.services.ledger.checkpoints import sign_checkpoint
+from audiera.services.ledger.checkpoints import signed_checkpoint
 from audiera.services.ledger.execution import Executor
 from audiera.services.ledger.home import LedgerHome
 from audiera.services.ledger.logtree import LogTree
@@ -389,13 +389,17 @@ class SoloLedger:
         """Consistency path between two sizes of the access log."""
         return LogTree(self._database.tile).consistency_path(first, second)
 
+    def log_tile(self, level: int, number: int) -> bytes:
+        """The hashes of a tile of the access log's tree, 32 bytes each; empty beyond its end."""
+        return self._database.tile(level, number)
+
     def checkpoint(self) -> str:
         """The newest signed checkpoint of the access log; the same text until the next block."""
         head = self._head
         height, text = self._checkpoint
         if height != head.height:
             root = LogTree(self._database.tile).root(head.log_size)
-            text = sign_checkpoint(self._genesis.chain_id, self._seed, head, root, self._now())
+            text = signed_checkpoint(self._genesis.chain_id, head, root, seed=self._seed, now=self._now())
             self._checkpoint = (head.height, text)
         return text
 
