@@ -30,6 +30,9 @@ class AccessProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     row: int
     """Position of the row in its batch."""
 
+    t: int
+    """The row's time, which with its node is its id: no other position proves this access."""
+
     page: bytes
     """The page that holds it: up to k rows of 64 bytes."""
 
@@ -89,6 +92,7 @@ def prove(
     data = batch.rows.tobytes()
     return AccessProof(
         row=row,
+        t=int(batch.rows["t"][row]),
         page=page_of(data, row, batch.header.k),
         page_path=page_path(data, row, batch.header.k),
         entry=entry,
@@ -105,7 +109,7 @@ def verify_access(proof: AccessProof, validator_keys: Sequence[bytes], quorum: i
     2. Page and path lead to the rows' root in the batch's header.
     3. Entry and path lead to the checkpoint's root.
     4. Enough known validators cosigned the checkpoint, which is of this log.
-    5. The row means something.
+    5. The row means something and is the one named.
 
     Args:
         proof: the proof.
@@ -133,8 +137,8 @@ def verify_access(proof: AccessProof, validator_keys: Sequence[bytes], quorum: i
         row = unpack_row(proof.page[at : at + ROW_BYTES])
     except BatchError as cause:
         raise ProofError(f"the row means nothing: {cause.message}") from cause
-    if row.node != header.node:
-        raise ProofError(f"the row is of node {row.node}, its batch of node {header.node}")
+    if (row.node, row.t) != (header.node, proof.t):
+        raise ProofError(f"row {proof.row} is of node {row.node} at {row.t}, not the one the proof names")
     return ProvedAccess(
         row=row,
         height=entry.height,
