@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 FIELDS = ["format", "row", "t", "page", "page_path", "entry", "log_index", "log_path", "checkpoint"]
 PURPOSES = "preview,evaluate,index,train-analytic,train-generative,imitate,condition,use-in-work,perform,call-model"
-OPS = ",was given asset,was given part of asset,was given a shard of snapshot,called model,heard asset,was refused asset"
+OPS = ",was given asset,was given part of asset,was given shard of snapshot,called model,heard asset,was refused asset"
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
