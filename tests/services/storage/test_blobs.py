@@ -91,9 +91,7 @@ def test_bytes_on_the_disk_are_not_the_bytes_of_the_blob(blobs: BlobStore, tmp_p
 
 
 @pytest.mark.parametrize("chunk", [0, 1, 2])
-def test_damaged_chunk_is_named_and_the_others_stay_readable(
-    blobs: BlobStore, tmp_path: Path, chunk: int
-) -> None:
+def test_damaged_chunk_is_named_and_the_others_stay_readable(blobs: BlobStore, tmp_path: Path, chunk: int) -> None:
     data = content(2 * 65_536 + 100)
     info = store_bytes(blobs, data)
     path = files(tmp_path / "blobs")[0]
@@ -110,9 +108,7 @@ def test_damaged_chunk_is_named_and_the_others_stay_readable(
     reader.close()
 
 
-def test_chunks_cannot_be_swapped_dropped_or_taken_from_another_blob(
-    blobs: BlobStore, tmp_path: Path
-) -> None:
+def test_chunks_cannot_be_swapped_dropped_or_taken_from_another_blob(blobs: BlobStore, tmp_path: Path) -> None:
     folder = tmp_path / "blobs"
     data = content(3 * 65_536)
     info = store_bytes(blobs, data)
@@ -121,9 +117,7 @@ def test_chunks_cannot_be_swapped_dropped_or_taken_from_another_blob(
     store_bytes(blobs, content(3 * 65_536, seed=2))
     (other,) = [each for each in files(folder) if each != path]
     foreign = other.read_bytes()
-    first, second = (
-        whole[HEAD_BYTES + n * SEALED_BYTES : HEAD_BYTES + (n + 1) * SEALED_BYTES] for n in (0, 1)
-    )
+    first, second = (whole[HEAD_BYTES + n * SEALED_BYTES : HEAD_BYTES + (n + 1) * SEALED_BYTES] for n in (0, 1))
     altered = {
         "swapped": whole[:HEAD_BYTES] + second + first + whole[HEAD_BYTES + 2 * SEALED_BYTES :],
         "dropped": whole[:-SEALED_BYTES],
@@ -156,9 +150,7 @@ def test_blob_whose_file_was_lost_is_healed_by_writing_it_again(blobs: BlobStore
     reader.close()
 
 
-def test_nothing_is_visible_before_finish_and_nothing_stays_after_abort(
-    blobs: BlobStore, tmp_path: Path
-) -> None:
+def test_nothing_is_visible_before_finish_and_nothing_stays_after_abort(blobs: BlobStore, tmp_path: Path) -> None:
     writer = blobs.begin()
     writer.write(b"half")
     assert blobs.info(hashlib.sha256(b"half").digest()) is None

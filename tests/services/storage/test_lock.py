@@ -35,9 +35,7 @@ def test_released_folder_can_be_opened_again(tmp_path: Path) -> None:
 
 
 def test_folder_held_by_another_process_is_free_once_that_is_killed(tmp_path: Path) -> None:
-    other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"

@@ -82,6 +82,8 @@ def test_file_cut_at_any_byte_holds_a_prefix_and_goes_on_from_there(tmp_path: Pa
             found = again.groups(0)
             assert found == written[: len(found)]
             assert len(found) >= 2 or cut < used - 80
+            end = 64 + sum(24 + len(group[1]) + len(group[2]) for group in found)
+            assert not (folder / segment.name).read_bytes()[end:].strip(b"\0")  # the torn rest is wiped
             end_index = sum(len(group[1]) // ROW_BYTES for group in found)
             again.append(end_index, rows(end_index, 1), b"new")
             again.close()
@@ -173,9 +175,7 @@ def test_failed_sync_ends_the_process_and_is_not_tried_again(tmp_path: Path) -> 
         calls.append(descriptor)
         raise OSError(5, "Input/output error")
 
-    file = open_write_ahead(
-        tmp_path, entropy=os.urandom, segment_bytes=SEGMENT, sync=failing, end_process=end
-    )
+    file = open_write_ahead(tmp_path, entropy=os.urandom, segment_bytes=SEGMENT, sync=failing, end_process=end)
     with pytest.raises(ProcessEnded) as ended:
         file.append(0, rows(0, 1), b"")
     assert ended.value.args == (EXIT_SYNC_FAILED,)
