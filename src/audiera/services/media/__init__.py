@@ -1,0 +1,1 @@
+"""Taking sounds in: spool, pipeline, drafts, and what a registration must agree with."""
