@@ -1,5 +1,6 @@
 """Models as services: what they are made of, what runs them, and the gateway that meters every call."""
 
+from audiera.services.models.gateway import Called, Gateway
 from audiera.services.models.ports import (
     CallAnswer,
     CallRequest,
@@ -14,7 +15,9 @@ from audiera.services.models.registry import Registry
 __all__ = [
     "CallAnswer",
     "CallRequest",
+    "Called",
     "Deployment",
+    "Gateway",
     "ModelError",
     "Package",
     "PackageFile",

@@ -8,7 +8,7 @@ from audiera.protocol.encoding import decode, digest, encode
 from audiera.protocol.errors import Conflict, EncodingError, NotFound
 from audiera.protocol.records import Model
 from audiera.services.models.ports import Deployment, ModelError, Package, PackageFile, Runner
-from audiera.services.models.runners import HttpRunner, TextureRunner
+from audiera.services.models.runners import HttpRunner, open_runner
 from audiera.services.storage.ports import BlobStore, Documents
 from audiera.services.storage.sqlite import connect
 
@@ -54,7 +54,7 @@ class Registry:
         """
         if len(data) > MAX_FILE_BYTES:
             raise ModelError(f"a file of a model has at most {MAX_FILE_BYTES} bytes, got {len(data)}", code="too_large")
-        _make_runner(architecture, data).close()
+        open_runner(architecture, data).close()
         writer = self._blobs.begin()
         writer.write(data)
         info = writer.finish()
@@ -121,7 +121,7 @@ class Registry:
                 "no package with the digest of this model's record is stored here; upload its files first",
                 code="model_files_missing",
             )
-        return _make_runner(package.architecture, self._read(package.files[0]))
+        return open_runner(package.architecture, self._read(package.files[0]))
 
     def _read(self, file: PackageFile) -> bytes:
         reader = self._blobs.open(file.blob)
@@ -140,24 +140,3 @@ class Registry:
                 runner.close()
             self._runners.clear()
             self._db.close()
-
-
-def _make_runner(architecture: str, data: bytes) -> Runner:
-    if architecture == "audiera-texture-1":
-        return TextureRunner(data)
-    if architecture == "onnx":
-        return _onnx_runner(data)
-    raise ModelError(
-        f"this node runs audiera-texture-1 and onnx, got {architecture[:60]!r}; serve it over http",
-        code="architecture_unknown",
-    )
-
-
-def _onnx_runner(data: bytes) -> Runner:
-    try:
-        from audiera.services.models.runners.onnx import OnnxRunner
-    except ImportError as cause:
-        raise ModelError(
-            "ONNX models need the package onnxruntime; install audiera[onnx]", code="onnx_missing"
-        ) from cause
-    return OnnxRunner(data)

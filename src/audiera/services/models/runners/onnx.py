@@ -126,7 +126,7 @@ def _samples(body: bytes) -> np.ndarray:
     import soundfile
 
     sound, _ = soundfile.read(io.BytesIO(body), dtype="float32", always_2d=True)
-    return sound.mean(axis=1)
+    return np.asarray(sound.mean(axis=1))
 
 
 def _infer(session: onnxruntime.InferenceSession, values: np.ndarray) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import io
 
 import soundfile
+from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 
 from audiera.audio.texture import RATE, Weights, generate, weights_of
@@ -24,7 +25,7 @@ class TextureRunner:
     def __init__(self, data: bytes) -> None:
         try:
             self._weights: Weights = weights_of(load_arrays(data))
-        except (ValueError, KeyError, TypeError, OSError) as cause:
+        except (SafetensorError, ValueError, KeyError, TypeError, OSError) as cause:
             raise ModelError(f"not the weights of a texture model: {cause}", code="model_unusable") from cause
 
     def run(self, request: CallRequest) -> CallAnswer:
