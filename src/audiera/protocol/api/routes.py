@@ -78,7 +78,7 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 """Header of any POST: the same key with the same body has one effect and one answer, for 24 hours."""
 
 RECEIPT = "Audiera-Receipt"
-"""Header of released bytes: ``node=<n> index=<i> t=<us>`` of the access row that was durable before they left."""
+"""Header of released bytes: the node's signed receipt of the access, durable before they left; base64 of its bytes."""
 
 TOKEN_LIFETIME_S = 900
 """Longest life of a client-minted token, seconds."""
