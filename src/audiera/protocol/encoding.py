@@ -8,12 +8,14 @@ Source: https://ipld.io/specs/codecs/dag-cbor/spec/ and RFC 8949, section 4.2.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import TypeVar, cast
 
 import libipld
 import msgspec
 
 from audiera.protocol.errors import EncodingError
+from audiera.protocol.units import I64_MAX, U64_MAX
 
 T = TypeVar("T")
 
@@ -24,20 +26,31 @@ MAX_BYTES = 4 * 1024 * 1024
 """The largest encoding accepted where a type sets no smaller limit."""
 
 _CONTAINER_HEADS = bytes(range(0x80, 0xC0))
+_LINK = bytes((0xD8, 0x2A))
+"""The head of a content id, tag 42; also found by chance inside byte strings."""
 
 
 def _to_lists(value: object) -> object:
+    """Plain data with lists for tuples; refuses floats and integers beyond 64 bits, wherever they are."""
     kind = type(value)
+    if kind is bytes or kind is str:
+        return value
+    if kind is int:
+        if not -I64_MAX - 1 <= cast(int, value) <= U64_MAX:
+            raise EncodingError(f"integers lie between -2^63 and 2^64 - 1, got {value}")
+        return value
     if kind is dict:
         mapping = cast(dict[str, object], value)
         for key, item in mapping.items():
-            if type(item) is dict or type(item) is tuple:
+            part = type(item)
+            if part is not bytes and part is not str and part is not bool:
                 mapping[key] = _to_lists(item)
         return mapping
-    if kind is tuple:
-        items = cast(tuple[object, ...], value)
-        return [_to_lists(item) if type(item) in (dict, tuple) else item for item in items]
-    return value
+    if kind is tuple or kind is list:
+        return [_to_lists(item) for item in cast(Sequence[object], value)]
+    if kind is bool or value is None:
+        return value
+    raise EncodingError(f"{value!r} of type {kind.__name__} has no place in a record")
 
 
 def encode(record: object) -> bytes:
@@ -47,9 +60,39 @@ def encode(record: object) -> bytes:
         EncodingError: the record holds something that has no canonical form, such as a float.
     """
     try:
-        return libipld.encode_dag_cbor(_to_lists(msgspec.to_builtins(record, builtin_types=(bytes,))))
+        plain = _to_lists(msgspec.to_builtins(record, builtin_types=(bytes,)))
+        data = libipld.encode_dag_cbor(plain)
+        return data if _LINK not in data else _encode_plain(plain)
     except (ValueError, TypeError, OverflowError) as cause:
         raise EncodingError(f"a {type(record).__name__} cannot be encoded: {cause}") from cause
+
+
+def _encode_plain(value: object) -> bytes:
+    """The same bytes without the library, which makes a link of any byte string that could be a content id.
+
+    One digest in 2^18 could be one. Records hold no links: a byte string is a byte string.
+    """
+    match value:
+        case bytes():
+            return _write_head(2, len(value)) + value
+        case str():
+            text = value.encode()
+            return _write_head(3, len(text)) + text
+        case list():
+            return _write_head(4, len(value)) + b"".join(_encode_plain(item) for item in value)
+        case dict():
+            pairs = sorted((_encode_plain(key), _encode_plain(item)) for key, item in value.items())
+            return _write_head(5, len(pairs)) + b"".join(key + item for key, item in pairs)
+        case _:
+            return libipld.encode_dag_cbor(value)
+
+
+def _write_head(major: int, length: int) -> bytes:
+    """The shortest CBOR head of a length."""
+    if length < 24:
+        return bytes((major << 5 | length,))
+    width = 1 if length < 1 << 8 else 2 if length < 1 << 16 else 4
+    return bytes((major << 5 | 23 + width.bit_length(),)) + length.to_bytes(width, "big")
 
 
 def _head(data: bytes, at: int) -> tuple[int, int, int]:

@@ -188,9 +188,7 @@ def _unreduced(signature: bytes) -> bytes:
 def low_order_points() -> tuple[bytes, ...]:
     """The fourteen encodings of points whose order divides 8, canonical and not."""
     prime = 2**255 - 19
-    eighth = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
+    eighth = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
     values = (0, 1, prime - 1, prime, prime + 1, eighth, prime - eighth)
     plain = tuple(value.to_bytes(32, "little") for value in values)
     return plain + tuple(point[:31] + bytes((point[31] | 0x80,)) for point in plain)
-
-
