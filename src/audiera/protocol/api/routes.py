@@ -63,6 +63,14 @@ SIGN_WATERMARK = Route("POST", "/v1/sessions/{session}/watermarks")
 FLUSH_SESSION = Route("POST", "/v1/sessions/{session}/flush")
 ACCESS_PROOF = Route("GET", "/v1/accesses/{node}/{index}/proof")
 
+ACCESS_TRAIL = Route("GET", "/v1/accesses/{node}/{index}/trail")
+ASSET_EARNINGS = Route("GET", "/v1/assets/{ref}/earnings")
+
+ADD_PACKAGE = Route("POST", "/v1/models/packages")
+MODEL = Route("GET", "/v1/models/{number}")
+DEPLOY_MODEL = Route("POST", "/v1/models/{number}/deployment")
+CALL_MODEL = Route("POST", "/v1/models/{number}/call")
+
 LEDGER_HEAD = Route("GET", "/v1/ledger/head")
 LEDGER_BLOCK = Route("GET", "/v1/ledger/blocks/{height}")
 LEDGER_CHECKPOINT = Route("GET", "/v1/ledger/checkpoint")
@@ -79,6 +87,9 @@ IDEMPOTENCY_KEY = "Idempotency-Key"
 
 RECEIPT = "Audiera-Receipt"
 """Header of released bytes: the node's signed receipt of the access, durable before they left; base64 of its bytes."""
+
+PRICE = "Audiera-Price"
+"""Header of a model's answer: microcredits the call costs."""
 
 TOKEN_LIFETIME_S = 900
 """Longest life of a client-minted token, seconds."""

@@ -1,0 +1,97 @@
+"""Who one is: a key in a file only its owner may read. First use asks nothing."""
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from audiera.protocol.errors import ConfigurationError
+from audiera.protocol.keys import format_key, public_key
+
+FOLDER = "AUDIERA_CONFIG"
+"""Environment variable that names another folder for identities."""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """An account's secret and where it belongs."""
+
+    seed: bytes
+    """32 secret bytes."""
+
+    account: int = 0
+    """Ledger number of the account; 0 before it is created."""
+
+    chain_id: str = ""
+    """Chain the account is on."""
+
+    genesis: bytes = b""
+    """SHA-256 of the chain's genesis: chains of one name differ here."""
+
+    node: str = ""
+    """Address of the node it was created at."""
+
+    @property
+    def key(self) -> bytes:
+        """The public key."""
+        return public_key(self.seed)
+
+    def __repr__(self) -> str:
+        """Never shows the secret."""
+        return f"Identity(account={self.account}, key={format_key(self.key)!r}, chain_id={self.chain_id!r})"
+
+
+def make_identity() -> Identity:
+    """A new secret, on no chain yet."""
+    return Identity(seed=secrets.token_bytes(32))
+
+
+def config_folder() -> Path:
+    """Where identities are kept: ``$AUDIERA_CONFIG``, else the user's configuration folder."""
+    named = os.environ.get(FOLDER)
+    if named:
+        return Path(named)
+    base = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(base) / "audiera"
+
+
+def identity_path(name: str = "default") -> Path:
+    """The file of a named identity.
+
+    Raises:
+        ConfigurationError: the name is no plain name.
+    """
+    if not name or not all(character.isalnum() or character in "-_" for character in name):
+        raise ConfigurationError(f"an identity's name is letters, digits, - and _, got {name[:60]!r}")
+    return config_folder() / f"{name}.identity"
+
+
+def save_identity(identity: Identity, path: Path) -> None:
+    """Write an identity durably, readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(identity)) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def load_identity(path: Path) -> Identity | None:
+    """The identity in a file; None when there is none.
+
+    Raises:
+        ConfigurationError: the file is damaged, or others may read it.
+    """
+    if not path.exists():
+        return None
+    if path.stat().st_mode & 0o077:
+        raise ConfigurationError(f"{path} can be read by others; make it private with: chmod 600 {path}")
+    try:
+        identity = msgspec.json.decode(path.read_bytes(), type=Identity)
+    except msgspec.DecodeError as cause:
+        raise ConfigurationError(f"{path} is no identity file: {cause}") from cause
+    if len(identity.seed) != 32:
+        raise ConfigurationError(f"{path} holds no key of 32 bytes")
+    return identity
