@@ -16,6 +16,7 @@ from audiera.protocol.encoding import encode
 from audiera.protocol.errors import Conflict, RequestError, Unavailable
 from audiera.protocol.ids import parse_blob_id
 from audiera.protocol.merkle import inclusion_path, leaf_hash, tree_root
+from audiera.protocol.purposes import Purpose
 from audiera.protocol.records import ContainsAi, Content, DataType, Identifiers, Price, Rule, Split, Terms
 from audiera.protocol.transactions import CommitRegistrations, RegisterAsset, commitment_leaf
 from audiera.sdk.ledger import Signer
