@@ -38,7 +38,8 @@ RECIPE = 1
 
 MARKER = "audiera-ready.json"
 MUSIC_MARKER = "audiera-music.json"
-PINNED = ("--require-hashes", "--only-binary", ":all:")
+PINNED = ("--require-hashes", "--only-binary", ":all:", "--no-deps")
+"""The files name everything, so nothing is resolved: some versions of pip look past a pin for an extra of a package."""
 OVERALL_FLOOR = 85.0
 PROTOCOL_FLOOR = 95.0
 PROTOCOL = "src/audiera/protocol/"
@@ -157,9 +158,7 @@ class Lock:
             environment.pop(name, None)
         inherited = () if sys.platform == "win32" else (self._handle,)
         arguments = [str(part) for part in command]
-        return subprocess.run(
-            arguments, cwd=cwd, env=environment, stdout=2, pass_fds=inherited, check=False
-        ).returncode
+        return subprocess.run(arguments, cwd=cwd, env=environment, stdout=2, pass_fds=inherited, check=False).returncode
 
     def release(self) -> None:
         """Let go."""
@@ -358,7 +357,7 @@ def prepare_music(checkout: Checkout) -> bool:
         if found(marker) == stamp:
             return True
         patience = ("--retries", "1", "--timeout", "20")
-        done = install(checkout, lock, *PINNED, "--no-deps", "-r", checkout.music, patience=patience)
+        done = install(checkout, lock, *PINNED, "-r", checkout.music, patience=patience)
         if done:
             write_marker(marker, stamp)
         else:

@@ -32,9 +32,7 @@ def tracked_texts(root: Path) -> list[Path]:
     else:
         paths = [path for path in root.rglob("*") if not _is_made(path.relative_to(root))]
     return [
-        path
-        for path in paths
-        if path.is_file() and not path.is_symlink() and b"\0" not in path.read_bytes()[:4096]
+        path for path in paths if path.is_file() and not path.is_symlink() and b"\0" not in path.read_bytes()[:4096]
     ]
 
 

@@ -16,7 +16,7 @@ def _words(text: str) -> frozenset[str]:
 ALLOWED_IMPORTS = _words(
     "abc base64 binascii bisect collections collections.abc dataclasses enum functools hashlib heapq hmac "
     "itertools operator re string struct types typing audiera.protocol libipld msgspec nacl.bindings "
-    "nacl.exceptions"
+    "nacl.exceptions urllib.parse"
 )
 ARRAY_IMPORTS = _words("numpy zstandard")
 FORBIDDEN_NAMES = _words(
@@ -31,9 +31,7 @@ BROAD = _words("Exception BaseException")
 SET_METHODS = _words("union intersection difference symmetric_difference")
 SET_TYPES = _words("set frozenset Set AbstractSet MutableSet")
 ORDER_FREE = _words("sorted len sum min max any all set frozenset bool")
-ORDERED = _words(
-    "list tuple iter next enumerate zip map filter bytes bytearray dict join fromkeys extend chain"
-)
+ORDERED = _words("list tuple iter next enumerate zip map filter bytes bytearray dict join fromkeys extend chain")
 
 
 @dataclass(frozen=True)
@@ -196,9 +194,7 @@ class _Walk:
                 self.found(node, "inexact", f".{name} is not exact")
             case ast.Call(func=ast.Attribute(attr="argsort") as function) if not _is_stable(node):
                 self.found(function, "sort", "argsort without kind='stable'")
-            case ast.Call(func=ast.Attribute(attr="sort", value=ast.Name(id="np" | "numpy"))) if (
-                not _is_stable(node)
-            ):
+            case ast.Call(func=ast.Attribute(attr="sort", value=ast.Name(id="np" | "numpy"))) if not _is_stable(node):
                 self.found(node, "sort", "sort without kind='stable'")
 
     def look_at_sets(self, node: ast.AST) -> None:
@@ -222,11 +218,7 @@ class _Walk:
         given = any(_is_set(argument, self.sets) for argument in arguments)
         if given and _terminal(function) in ORDERED:
             self.found(node, "set order", f"{_terminal(function)}() of a set")
-        if (
-            isinstance(function, ast.Attribute)
-            and function.attr == "pop"
-            and _is_set(function.value, self.sets)
-        ):
+        if isinstance(function, ast.Attribute) and function.attr == "pop" and _is_set(function.value, self.sets):
             self.found(node, "set order", "pop() of a set")
 
 

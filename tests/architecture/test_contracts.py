@@ -67,7 +67,12 @@ def skeleton(tmp_path: Path) -> Path:
 def test_the_contracts_are_the_drawn_ones():
     rows = {name: layers(contract) for name, contract in contracts().items()}
     assert rows["rooms"] == [["cli"], ["node", "sdk"], ["services"], ["audio"], ["protocol"]]
-    assert rows["services"] == [["models"], ["access", "catalog", "media", "usage", "conformance"], ["ledger"], ["storage"]]
+    assert rows["services"] == [
+        ["models"],
+        ["access", "catalog", "media", "usage", "conformance"],
+        ["ledger"],
+        ["storage"],
+    ]
     assert rows["protocol"] == [
         ["api", "machine"],
         ["state", "rights", "revenue", "transactions"],

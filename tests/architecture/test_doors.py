@@ -30,9 +30,7 @@ def test_a_driver_imported_past_its_door_is_seen(house, line):
 
 
 def test_the_door_may_be_used_and_may_use_what_is_behind_it(house):
-    (house / "audiera" / "node" / "app.py").write_text(
-        "from audiera.services.storage.blobs import open_blobs\n"
-    )
+    (house / "audiera" / "node" / "app.py").write_text("from audiera.services.storage.blobs import open_blobs\n")
     door = house / "audiera" / "services" / "storage" / "blobs" / "__init__.py"
     door.write_text("from audiera.services.storage.blobs.local import LocalBlobs\n")
     assert trespasses(house) == []

@@ -23,9 +23,7 @@ def test_each_leftover_is_seen(rule, line):
     assert leftovers(f"first\n{line}\n") == [(2, rule)]
 
 
-@pytest.mark.parametrize(
-    "line", ["src/work/main.py", "{root}/home/x", "./home/x", "a route /works/1", "~/home/x"]
-)
+@pytest.mark.parametrize("line", ["src/work/main.py", "{root}/home/x", "./home/x", "a route /works/1", "~/home/x"])
 def test_other_text_is_left_alone(line):
     assert leftovers(line) == []
 

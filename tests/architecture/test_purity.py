@@ -22,10 +22,7 @@ VIOLATIONS = [
     ("import", "import nacl.utils"),
     ("import", "import numpy"),
     ("import", "import zstandard"),
-    *(
-        ("name", f"def f(a):\n    return {name}(a)")
-        for name in ("hash", "id", "round", "open", "print", "float")
-    ),
+    *(("name", f"def f(a):\n    return {name}(a)") for name in ("hash", "id", "round", "open", "print", "float")),
     ("name", "def f(a):\n    return sorted(a, key=hash)"),
     ("inexact", "def f(a):\n    return a.mean()"),
     ("set order", "for a in {1, 2}:\n    pass"),

@@ -20,9 +20,7 @@ def test_a_function_of_41_statements_is_too_long(keyword):
     assert oversize(function(41)) == ["f: 41 statements, at most 40 expected"]
 
 
-@pytest.mark.parametrize(
-    "path", ["src/audiera/utils/a.py", "src/audiera/node/helpers.py", "tests/common/a.py"]
-)
+@pytest.mark.parametrize("path", ["src/audiera/utils/a.py", "src/audiera/node/helpers.py", "tests/common/a.py"])
 def test_rooms_for_odds_and_ends_are_refused(path):
     assert nameless_rooms([PurePath(path)]) == [str(PurePath(path))]
     assert nameless_rooms([PurePath("src/audiera/node/app.py")]) == []

@@ -73,21 +73,15 @@ class Project:
 
     root: Path
 
-    def pin(
-        self, version: str, *, named: str = "dev.txt", package: str = "pinned", honest: bool = True
-    ) -> None:
+    def pin(self, version: str, *, named: str = "dev.txt", package: str = "pinned", honest: bool = True) -> None:
         """Make a package's wheel and pin it, by the right hash or by a wrong one."""
         wheel = self.root / "wheels" / f"{package}-{version}-py3-none-any.whl"
         wheel.parent.mkdir(exist_ok=True)
         info = f"{package}-{version}.dist-info"
         with zipfile.ZipFile(wheel, "w") as archive:
             archive.writestr(f"{package}.py", f"VERSION = {version!r}\n")
-            archive.writestr(
-                f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n"
-            )
-            archive.writestr(
-                f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-            )
+            archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+            archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
             archive.writestr(f"{info}/RECORD", "")
         digest = hashlib.sha256(wheel.read_bytes() if honest else b"other bytes").hexdigest()
         folder = self.root / "requirements"
@@ -100,11 +94,7 @@ class Project:
 
     def environment(self, **more: str) -> dict[str, str]:
         """No network, no uv, nothing of the person's own settings."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("PIP_", "UV_", "PYTHON"))
-        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON"))}
         return {**kept, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull, "PATH": "/usr/bin:/bin", **more}
 
     def run(self, *arguments: str, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:

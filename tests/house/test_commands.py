@@ -48,9 +48,7 @@ def test_a_report_of_nothing_is_below_every_floor():
 
 
 def test_help_names_every_command(root):
-    done = subprocess.run(
-        [sys.executable, root / "dev.py", "--help"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, root / "dev.py", "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert all(f"dev.py {command}" in done.stdout for command in dev.COMMANDS)
 

@@ -5,9 +5,7 @@ from importlib import metadata
 
 import pytest
 
-STRONG_COPYLEFT = re.compile(
-    r"\bA?GPL|(?<!lesser )(?<!library )\bgeneral public license|\baffero\b", re.IGNORECASE
-)
+STRONG_COPYLEFT = re.compile(r"\bA?GPL|(?<!lesser )(?<!library )\bgeneral public license|\baffero\b", re.IGNORECASE)
 
 
 def license_of(package: metadata.PackageMetadata) -> str:

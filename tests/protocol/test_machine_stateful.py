@@ -52,7 +52,7 @@ class History(RuleBasedStateMachine):
 
     @precondition(lambda self: self.grants)
     @rule(data=st.data(), count=st.integers(1, 4), stray=st.booleans())
-    def access(self, data: st.DataObject, count: int, stray: bool) -> None:  # noqa: FBT001 - drawn by Hypothesis
+    def access(self, data: st.DataObject, count: int, stray: bool) -> None:
         number = data.draw(st.sampled_from(sorted(self.grants)))
         grant = self.grants[number]
         asset = self.assets[(grant["kind"] + stray) % 3]

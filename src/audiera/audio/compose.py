@@ -55,7 +55,8 @@ def render_sample(seed: int, kind: str, rate: int = 44_100) -> Floats:
         sound = np.sin(2 * np.pi * np.cumsum(rise) / rate) * np.hanning(count)
     else:
         sound = _tone(random.uniform(110, 660), count, rate, bright=random.uniform(0.2, 0.6))
-    return (0.8 * sound / np.abs(sound).max())[None].astype(np.float32)
+    scaled: Floats = (0.8 * sound / np.abs(sound).max())[None].astype(np.float32)
+    return scaled
 
 
 def render_piece(seed: int, seconds: float, rate: int = 44_100) -> Floats:
@@ -91,7 +92,7 @@ def render_piece(seed: int, seconds: float, rate: int = 44_100) -> Floats:
     return (0.8 * stereo / max(float(np.abs(stereo).max()), 1e-9)).astype(np.float32)
 
 
-def _mix(target: npt.NDArray[np.float64], sound: npt.NDArray[np.generic], at: int, gain: float) -> None:
+def _mix(target: npt.NDArray[np.float64], sound: Floats | npt.NDArray[np.float64], at: int, gain: float) -> None:
     end = min(len(target), at + len(sound))
     target[at:end] += gain * sound[: end - at]
 

@@ -114,8 +114,8 @@ def _open_av(file: BinaryIO, container: str) -> tuple[Facts, Iterator[Floats]]:
     if not opened.streams.audio:
         raise ValueError("no audio stream")
     stream = opened.streams.audio[0]
-    stream.thread_count = 1
     context = stream.codec_context
+    context.thread_count = 1
     layout = context.layout
     claimed = 0
     if stream.duration is not None and stream.time_base is not None:
@@ -128,7 +128,7 @@ def _open_av(file: BinaryIO, container: str) -> tuple[Facts, Iterator[Floats]]:
         codec=context.name,
         sample_rate=context.sample_rate or 0,
         channels=layout.nb_channels,
-        bit_depth=_bit_depth(context.name, context.format.name if context.format else ""),
+        bit_depth=_bit_depth(context.name, context.format.name),
         claimed_ms=max(claimed, 0),
         metadata=tags,
     )

@@ -54,7 +54,8 @@ def _onsets(mono: Floats) -> Floats:
     bands = np.log1p(1_000.0 * np.add.reduceat(spectra, edges[:-1], axis=1) / spectra.max(initial=1e-9))
     rises = np.maximum(np.diff(bands, axis=0), 0.0).mean(axis=1)
     smooth = np.convolve(rises, np.ones(43) / 43.0, mode="same")
-    return np.maximum(rises - smooth, 0.0).astype(np.float32)
+    strengths: Floats = np.maximum(rises - smooth, 0.0).astype(np.float32)
+    return strengths
 
 
 def _tempo(mono: Floats) -> Guess | None:

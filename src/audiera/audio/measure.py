@@ -182,7 +182,8 @@ def _windows(energies: Doubles, length: int) -> Doubles:
     if len(energies) < length:
         return np.zeros(0)
     sums = np.cumsum(np.concatenate([[0.0], energies]))
-    return (sums[length:] - sums[:-length]) / length
+    means: Doubles = (sums[length:] - sums[:-length]) / length
+    return means
 
 
 def _integrated(energies: Doubles) -> int | None:

@@ -1,6 +1,7 @@
 """The half minute a listener may hear before deciding: Ogg Opus, re-encoded, never the original."""
 
 import io
+from typing import cast
 
 import av
 import numpy as np
@@ -42,10 +43,10 @@ def encode(samples: Floats, rate: int, *, container: str, codec: str, bit_rate: 
     buffer = io.BytesIO()
     layout = "mono" if samples.shape[0] == 1 else "stereo"
     with av.open(buffer, mode="w", format=container) as output:
-        stream = output.add_stream(codec, rate=rate)
+        stream = cast(av.AudioStream, output.add_stream(codec, rate=rate))
         stream.layout = layout
         stream.bit_rate = bit_rate
-        stream.thread_count = 1
+        stream.codec_context.thread_count = 1
         frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=layout)
         frame.sample_rate = rate
         frame.pts = 0

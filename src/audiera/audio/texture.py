@@ -108,7 +108,8 @@ def log_mel(mono: Floats) -> Floats:
         return np.zeros((0, BANDS), dtype=np.float32)
     views = np.lib.stride_tricks.sliding_window_view(mono, WINDOW)[::HOP]
     spectrum = np.abs(np.fft.rfft(views * np.hanning(WINDOW).astype(np.float32), axis=1)).astype(np.float32)
-    return np.log(spectrum @ mel_filters() + _FLOOR).astype(np.float32)
+    frames: Floats = np.log(spectrum @ mel_filters() + _FLOOR).astype(np.float32)
+    return frames
 
 
 def contexts(frames: Floats) -> tuple[Floats, Floats]:

@@ -39,7 +39,7 @@ Recorded = (
 OK = "ok"
 
 
-class AppliedBatch(Record):
+class AppliedBatch(Record, frozen=True, kw_only=True):
     """Where an access batch stands in the access log."""
 
     node: int
@@ -61,7 +61,7 @@ class AppliedBatch(Record):
     """Rows whose grant did not cover them when the batch was applied; recorded, never paid."""
 
 
-class TransactionResult(Record):
+class TransactionResult(Record, frozen=True, kw_only=True):
     """What one transaction did."""
 
     id: bytes
@@ -104,7 +104,7 @@ class TransactionResult(Record):
         return digest_of(self)
 
 
-class BlockResult(Record):
+class BlockResult(Record, frozen=True, kw_only=True):
     """What one block did."""
 
     height: int

@@ -42,9 +42,14 @@ def test_bytes_sent_in_any_pieces_add_up_over_restarts(
 def test_what_was_written_without_a_goodbye_counts(tmp_path: Path) -> None:
     spool = _spool(tmp_path)
     upload = _begin(spool).id
-    with pytest.raises(KeyboardInterrupt), spool.append(upload, 0) as appender:
-        appender.write(b"1234")
-        raise KeyboardInterrupt
+
+    def cut_off() -> None:
+        with spool.append(upload, 0) as appender:
+            appender.write(b"1234")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut_off()
     assert _spool(tmp_path).offset(upload) == 4
 
 

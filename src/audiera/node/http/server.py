@@ -1,0 +1,229 @@
+"""The ASGI application: guard, route, identify, authorize, serve; every error becomes a problem document.
+
+Source: ASGI 3.0.
+"""
+
+import hashlib
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from audiera.node.http.authorization import Owners, authorize
+from audiera.node.http.idempotency import Once
+from audiera.node.http.identity import Tokens
+from audiera.node.http.operations import Call, Operation, Plan, answer, plan_of
+from audiera.node.http.problems import problem_response
+from audiera.node.http.streaming import ByteRoute
+from audiera.node.parts import Parts
+from audiera.protocol.api.routes import IDEMPOTENCY_KEY, REQUEST_ID
+from audiera.protocol.errors import AudieraError, NotFound, NotPermitted, RequestError, TooLarge
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE_SITES = frozenset({"same-origin", "none"})
+_ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+_log = logging.getLogger("audiera.node.http")
+
+
+class Match(NamedTuple):
+    """An operation found for a request."""
+
+    operation: Operation
+    plan: Plan
+    places: Mapping[str, str]
+
+
+class Table:
+    """The generated route table.
+
+    Args:
+        operations: every operation of the node.
+    """
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        self.rows = [(operation, plan_of(operation)) for operation in operations]
+        self._by_length: dict[int, list[tuple[tuple[str, ...], Operation, Plan]]] = {}
+        for operation, plan in self.rows:
+            parts = tuple(operation.route.path.split("/"))
+            self._by_length.setdefault(len(parts), []).append((parts, operation, plan))
+        for candidates in self._by_length.values():  # a fixed part is more exact than a place
+            candidates.sort(key=lambda row: sum(part.startswith("{") for part in row[0]))
+
+    def find(self, method: str, path: str) -> Match:
+        """The operation for a method and a raw path.
+
+        Raises:
+            NotFound: no route has this path.
+            RequestError: the path has other methods.
+        """
+        given = path.split("/")
+        methods: list[str] = []
+        for parts, operation, plan in self._by_length.get(len(given), ()):
+            places = _places(parts, given)
+            if places is None:
+                continue
+            if operation.route.method == method:
+                return Match(operation, plan, places)
+            methods.append(operation.route.method)
+        if methods:
+            allowed = ", ".join(sorted(set(methods)))
+            raise RequestError(
+                f"{method} is not offered here, only {allowed}", code="method_not_allowed", allowed=allowed
+            )
+        raise NotFound("there is nothing at this path; see /docs", code="route_not_found")
+
+
+def _places(parts: tuple[str, ...], given: list[str]) -> dict[str, str] | None:
+    places: dict[str, str] = {}
+    for part, value in zip(parts, given, strict=True):
+        if part.startswith("{"):
+            if not value:
+                return None
+            places[part[1:-1]] = unquote_to_bytes(value).decode("utf-8", "replace")
+        elif part != value:
+            return None
+    return places
+
+
+class HttpNode:
+    """A node's HTTP surface.
+
+    Args:
+        parts: the node's rooms.
+        table: its operations.
+        tokens: tells who asks.
+        once: serves repeated POSTs once.
+        owners: looks up who owns what a path names.
+        byte_route: the hot path, which goes around everything else.
+        hosts: names under which the node may be called, with and without port.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        *,
+        table: Table,
+        tokens: Tokens,
+        once: Once,
+        owners: Owners,
+        byte_route: ByteRoute,
+        hosts: frozenset[str],
+    ) -> None:
+        self._parts = parts
+        self._table = table
+        self._tokens = tokens
+        self._once = once
+        self._owners = owners
+        self._byte_route = byte_route
+        self.hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        request_id = self._request_id(request)
+        try:
+            self._guard(request)
+            if await self._byte_route.serve(scope, receive, send, request_id, _ALWAYS):
+                return
+            response = await self._respond(request, request_id)
+        except AudieraError as error:
+            response = problem_response(error, request_id)
+            _log.info("http.refused request=%s code=%s status=%d", request_id, error.code, response.status_code)
+        except ClientDisconnect:
+            return
+        except Exception as fault:  # noqa: BLE001 - the door: one request's fault must not end the node
+            _log.exception("http.failed request=%s", request_id)
+            unknown = AudieraError(f"the node failed on this request; its log names {request_id}", code="internal")
+            response = problem_response(unknown, request_id)
+            del fault
+        response.raw_headers += [*_ALWAYS, (b"x-request-id", request_id.encode("ascii"))]
+        if "cache-control" not in response.headers:
+            response.headers["cache-control"] = "no-store"
+        await response(scope, receive, send)
+
+    def _request_id(self, request: Request) -> str:
+        given = request.headers.get(REQUEST_ID, "")
+        return given if _REQUEST_ID.fullmatch(given) else self._parts.entropy(8).hex()
+
+    def _guard(self, request: Request) -> None:
+        """Keep other web pages out: any page a person visits can send requests to a local node.
+
+        Raises:
+            RequestError: called under a name that is not the node's (DNS rebinding).
+            NotPermitted: a page of another origin tries to change something.
+        """
+        host = request.headers.get("host", "")
+        if host.lower() not in self.hosts:
+            raise RequestError(
+                f"this node is not called {host[:80]!r}; add the name to the setting hosts",
+                code="request_invalid_host",
+            )
+        if request.method in _SAFE_METHODS:
+            return
+        origin = request.headers.get("origin")
+        site = request.headers.get("sec-fetch-site")
+        is_foreign = origin is not None and origin.lower().partition("://")[2] not in self.hosts
+        if is_foreign or (site is not None and site not in _SAFE_SITES):
+            raise NotPermitted("a page of another origin may not change anything here", code="origin_not_allowed")
+
+    async def _respond(self, request: Request, request_id: str) -> Response:
+        path = request.scope.get("raw_path", b"").partition(b"?")[0].decode("ascii", "replace")
+        found = self._table.find(request.method, path or request.scope["path"])
+        operation = found.operation
+        identity = self._tokens.identify(request.headers.get("authorization"))
+        authorize(
+            operation.access,
+            identity,
+            found.places,
+            self._owners,
+            for_applications=operation.for_applications,
+        )
+        body = b""
+        if operation.route.method == "POST":
+            body = await read_body(request, operation.body_bytes or self._parts.settings.body_bytes)
+        call = Call(self._parts, request, identity, request_id, body)
+        key = request.headers.get(IDEMPOTENCY_KEY)
+        serve = partial(answer, operation, found.plan, call, found.places)
+        if key is None or operation.route.method != "POST":
+            return await serve()
+        return await self._once.serve(identity.account, key, _request_digest(request, body), serve)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        TooLarge: it is longer than the limit.
+    """
+    stated = request.headers.get("content-length", "0")
+    if stated.isdecimal() and int(stated) > limit:
+        raise TooLarge(f"a body has at most {limit} bytes here, got {stated}", limit=limit)
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > limit:
+            raise TooLarge(f"a body has at most {limit} bytes here", limit=limit)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _request_digest(request: Request, body: bytes) -> bytes:
+    """What makes two requests equal: method, target, what its headers say of its content, body."""
+    named = [request.headers.get(name, "") for name in ("content-type", "upload-length", "upload-metadata")]
+    head = "\n".join([request.method, request.url.path, request.url.query, *named])
+    return hashlib.sha256(head.encode("utf-8", "replace") + b"\n" + body).digest()
