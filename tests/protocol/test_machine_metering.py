@@ -405,6 +405,29 @@ def test_an_application_key_spends_no_more_than_its_budget() -> None:
     assert world.balance(f"grant/{grant}") == 8_500
 
 
+def test_an_application_key_opens_nothing_but_what_it_is_for() -> None:
+    world, server = market()
+    asset = world.asset("creator", world.license("creator", FREE))
+    _, run = trained(world, server, (asset,))
+    first, second = model_of(world, (run,), 0), model_of(world, (), 0)
+    for model in (first, second):
+        price = CallPrice(version=1, per_call=1_000)
+        world.do("lab", PublishEndpoint(model=model, node=server.node.number, price=price))
+    expires_at = world.time + DAY
+    body = AuthorizeAppKey(key_hash=bytes(32), budget=9_000, expires_at=expires_at, models=(first,))
+    key = world.do("app", body).number
+    training = server.open("app", world.grant("app", "train-generative", assets=(asset,)), app_key=key)
+    other = server.open("app", world.grant("app", "call-model", model=second, budget=10_000), app_key=key)
+    result = server.record(server.row(training, asset), server.row(other, second, op=4, units=0))
+    assert result.batch is not None and result.batch.unmatched == 2
+    world.time = expires_at
+    late = server.open("app", world.grant("app", "call-model", model=first, budget=10_000), app_key=key)
+    result = server.record(server.row(late, first, op=4, units=0))
+    assert result.batch is not None and result.batch.unmatched == 1
+    record = world.machine.view().app_key(key)
+    assert record is not None and record.spent == 0
+
+
 def test_flat_prices_are_paid_at_once_and_bounded_by_the_offer() -> None:
     world, _ = market()
     asset = world.asset("creator", world.license("creator", FLAT))

@@ -47,6 +47,9 @@ REASONS: Final[dict[str, str]] = {
     "budget-used-up": "the grant's budget is used up",
     "price-too-high": "the flat price is higher than the stated maximum",
     "credit-window": "too many accesses without a signed watermark; sign one to go on",
+    "app-key-ended": "the application key was revoked or has expired",
+    "app-key-scope": "the application key is not for this model",
+    "app-key-budget": "the application key's budget is used up",
     "session-expired": "the session has expired; open a new one",
     "model-inactive": "the model is not offered at the moment",
 }

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from audiera.protocol.accesses.rows import Array
 from audiera.protocol.accesses.totals import use_list
 from audiera.protocol.machine.step import NETWORK, Step, account_purse, grant_purse, model_purse
-from audiera.protocol.records import CallPrice, Grant, Model, Split
+from audiera.protocol.records import AppKey, CallPrice, Grant, Model, Split
 from audiera.protocol.records.money import MovementReason
 from audiera.protocol.revenue import divide_by_splits, take_fees
 from audiera.protocol.state import SessionState, number_key
@@ -30,9 +30,12 @@ def pay_calls(step: Step, grant: Grant, state: SessionState, payable: Array, use
     endpoint = step.stage.endpoint(grant.model)
     if not covered or model is None or endpoint is None or endpoint.node != step.signer:
         return 0
+    key = step.stage.app_key(state.app_key) if state.app_key else None
+    if key is not None and key.models and model.number not in key.models:
+        return 0
     _, calls, seconds, size = covered[0]
     amount = min(call_charge(endpoint.price, calls, seconds), step.stage.balance(grant_purse(grant.number)))
-    amount = _within_app_key(step, state, amount)
+    amount = _within_app_key(step, key, amount)
     if amount:
         _share_revenue(step, grant, model, amount)
     usage = step.stage.grant_usage(grant.number)
@@ -41,9 +44,8 @@ def pay_calls(step: Step, grant: Grant, state: SessionState, payable: Array, use
     return calls
 
 
-def _within_app_key(step: Step, state: SessionState, amount: int) -> int:
+def _within_app_key(step: Step, key: AppKey | None, amount: int) -> int:
     """Limit a charge to what the application key may still spend, and count it."""
-    key = step.stage.app_key(state.app_key) if state.app_key else None
     if key is None:
         return amount
     charged = min(amount, key.budget - key.spent)

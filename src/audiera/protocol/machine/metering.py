@@ -38,7 +38,7 @@ from audiera.protocol.machine.step import (
 )
 from audiera.protocol.merkle import Frontier, leaf_hash
 from audiera.protocol.purposes import purpose_code
-from audiera.protocol.records import Account, Grant
+from audiera.protocol.records import Account, AppKey, Grant
 from audiera.protocol.records.base import require_range
 from audiera.protocol.results import AppliedBatch
 from audiera.protocol.revenue import allocate, take_fees
@@ -139,8 +139,15 @@ def _is_authorized(step: Step, session: SessionOpen) -> bool:
         return False
     if session.app_key:
         key = step.stage.app_key(session.app_key)
-        return key is not None and key.account == consumer.number
+        return key is not None and _covers(key, session)
     return _signs(consumer, session)
+
+
+def _covers(key: AppKey, session: SessionOpen) -> bool:
+    """Whether an application key may open a session: nobody signs it, so it opens nothing but what it is for."""
+    return (
+        key.account == session.consumer and session.purpose in key.purposes and session.opened_at < key.expires_at
+    )
 
 
 def _signs(consumer: Account, session: SessionOpen) -> bool:

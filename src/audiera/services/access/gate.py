@@ -4,6 +4,7 @@ Denies by default. What was decided for a session and asset holds for one height
 recorded and the ledger has not counted yet is counted here, so that no cap and no budget is ever exceeded.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from audiera.protocol.accesses.totals import covered_assets
 from audiera.protocol.errors import AccessRefused, BatchError, Conflict, NotFound, NotPermitted, SignatureError
 from audiera.protocol.machine import call_charge, grant_purse
 from audiera.protocol.purposes import purpose_code
-from audiera.protocol.records import Account, Asset, Grant, GrantUsage
+from audiera.protocol.records import Account, AppKey, Asset, Grant, GrantUsage
 from audiera.protocol.rights import REASONS, Decision, Use, cap_reasons, decide, standing_reasons
 from audiera.protocol.state import StateView
 from audiera.services.access.meter import RowFields
@@ -103,6 +104,8 @@ class _Tally:
     accesses: int = 0
     bytes: int = 0
     charges: int = 0
+    keys: Counter[int] = field(default_factory=Counter)
+    """Application key -> its part of the charges."""
 
 
 class Gate:
@@ -255,15 +258,21 @@ class Gate:
             reasons.append("session-expired")
         if not opening.app_key and session.rows - session.acknowledged >= view.params().credit_rows:
             reasons.append("credit-window")
+        key = view.app_key(opening.app_key) if opening.app_key else None
+        reasons += _key_reasons(key, ask, now) if key is not None else []
         decision, revision = self._decide_asset(session, view, grant, ask, now)
         reasons += [reason for reason in decision.reasons if reason != "allowed" and reason not in reasons]
         charge = 0
         if not reasons:
             charge = self._charge(session, view, grant, ask)
             reasons += self._limits(view, grant, ask, charge)
+            if key is not None and charge > key.budget - key.spent - self._key_charges(key.number):
+                reasons.append("app-key-budget")
         if reasons:
             return Decision(allowed=False, reasons=tuple(reasons), rule=decision.rule)
         self._count(session, grant.number, ask, charge)
+        if key is not None:
+            self._tallies[grant.number].keys[key.number] += charge
         return Authorization(self.row(session, ask, revision), charge)
 
     def _decide_standing(self, session: Session, view: StateView) -> Grant:
@@ -309,6 +318,10 @@ class Gate:
             found.append("budget-used-up")
         return found
 
+    def _key_charges(self, key: int) -> int:
+        """What an application key has used and the ledger has not counted yet, under all grants."""
+        return sum(tally.keys[key] for tally in self._tallies.values())
+
     def _count(self, session: Session, grant: int, ask: Ask, charge: int) -> None:
         session.rows += 1
         session.bytes += ask.bytes
@@ -345,6 +358,8 @@ class Gate:
                 del self._tallies[grant]
                 continue
             tally.charges -= tally.charges * count // tally.accesses
+            for key, charge in tally.keys.items():
+                tally.keys[key] = charge - charge * count // tally.accesses
             tally.accesses -= count
             tally.bytes = max(0, tally.bytes - size)
 
@@ -429,6 +444,20 @@ def _check_app_key(view: StateView, opening: SessionOpen, now: int) -> None:
         raise NotPermitted(f"application key {opening.app_key} is not the consumer's", code="wrong_key")
     if key.revoked or key.expires_at <= now:
         raise NotPermitted(f"application key {key.number} was revoked or has expired", code="key_expired")
+    if opening.purpose not in key.purposes:
+        raise NotPermitted(
+            f"application key {key.number} is for {', '.join(key.purposes)}, not {opening.purpose}", code="app_key_scope"
+        )
+
+
+def _key_reasons(key: AppKey, ask: Ask, now: int) -> list[str]:
+    """What speaks against an application key's use, whatever its grant says."""
+    found = []
+    if key.revoked or key.expires_at <= now:
+        found.append("app-key-ended")
+    if key.models and ask.asset not in key.models:
+        found.append("app-key-scope")
+    return found
 
 
 def _decide_covered(session: Session, view: StateView, grant: Grant, number: int, now: int) -> tuple[Decision, int]:
