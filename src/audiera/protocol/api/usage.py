@@ -130,6 +130,9 @@ class TransactionHistory(Message, frozen=True, kw_only=True):
     height: int
     """Block up to which the history is complete."""
 
+    next: int | None = None
+    """Pass as ``after`` for the next part; None at the end."""
+
 
 class Line(Message, frozen=True, kw_only=True):
     """A movement of credits, and where it stands."""
