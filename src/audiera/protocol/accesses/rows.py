@@ -246,7 +246,7 @@ def check_rows(rows: Array, node: int) -> None:
 
 def in_order(rows: Array) -> Array:
     """The rows ordered by (asset, t)."""
-    return rows[np.lexsort((rows["t"], rows["asset"]))]
+    return rows.take(np.lexsort((rows["t"], rows["asset"])))
 
 
 def check_order(rows: Array) -> None:
@@ -255,7 +255,7 @@ def check_order(rows: Array) -> None:
     Raises:
         BatchError: out of order, or a time used twice.
     """
-    assets, times = rows["asset"], rows["t"]
+    assets, times = rows["asset"].copy(), rows["t"].copy()
     ascending = (assets[1:] > assets[:-1]) | ((assets[1:] == assets[:-1]) & (times[1:] > times[:-1]))
     if not ascending.all():
         raise BatchError("the rows are not in ascending order of asset and time", code="row_order")

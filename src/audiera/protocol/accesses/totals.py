@@ -8,10 +8,12 @@ Two packed arrays live in the state and are read and written here only:
   pages of 4,096 asset numbers.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from audiera.protocol.accesses.rows import (
     FLAG_FAILED,
@@ -29,6 +31,7 @@ USE: Final = np.dtype([("asset", "<u8"), ("accesses", "<u8"), ("audio_ms", "<u8"
 PAGE_BITS: Final = 12
 
 PAYABLE_OPS: Final = (OP_WHOLE, OP_RANGE, OP_SHARD, OP_CALL)
+_IS_PAYABLE: Final = np.array([op in PAYABLE_OPS for op in range(256)], dtype=np.bool_)
 
 _SUM_LIMIT: Final = 2**62
 
@@ -52,15 +55,24 @@ def by_session(rows: Array) -> Iterator[SessionRows]:
     Args:
         rows: row array ordered by (asset, t).
     """
-    order = np.argsort(rows["session"], kind="stable")
-    ordered = rows[order]
-    sessions, starts = np.unique(ordered["session"], return_index=True)
-    ends = [*starts[1:].tolist(), len(ordered)]
-    for session, start, end in zip(sessions.tolist(), starts.tolist(), ends, strict=True):
-        part = ordered[start:end]
-        released = np.isin(part["op"], np.array(PAYABLE_OPS, dtype=np.uint8))
-        released &= (part["flags"] & np.uint16(FLAG_FAILED)) == 0
-        yield SessionRows(session, end - start, part[released] if not released.all() else part)
+    if not len(rows):
+        return
+    sessions = rows["session"] - rows["session"].min()
+    if int(sessions.max()) < 1 << 16:
+        sessions = sessions.astype(np.uint16)  # ten times as fast to sort, in the same order
+    # take copies whole rows; an index in brackets copies them field by field
+    ordered = rows.take(np.argsort(sessions, kind="stable"))
+    released = _IS_PAYABLE[ordered["op"]] & ((ordered["flags"] & np.uint16(FLAG_FAILED)) == 0)
+    for start, end in itertools.pairwise([*_starts(ordered["session"]).tolist(), len(ordered)]):
+        part, kept = ordered[start:end], released[start:end]
+        payable = part if kept.all() else part.compress(kept)
+        yield SessionRows(int(part["session"][0]), end - start, payable)
+
+
+def _starts(ascending: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Where each run of equal values begins; at least one value."""
+    changes = np.flatnonzero(ascending[1:] != ascending[:-1]) + 1
+    return np.concatenate([np.zeros(1, dtype=np.int64), changes])
 
 
 def uses_of(payable: Array, until: int, since: int) -> Array:
@@ -77,18 +89,19 @@ def uses_of(payable: Array, until: int, since: int) -> Array:
     Raises:
         BatchError: sums beyond 2^62.
     """
+    kept = payable["t"] >= np.uint64(max(since, 0))
     if until:
-        payable = payable[payable["t"] < np.uint64(until)]
-    if since > 0:
-        payable = payable[payable["t"] >= np.uint64(since)]
+        kept &= payable["t"] < np.uint64(until)
+    if not kept.all():
+        payable = payable.compress(kept)
     if not len(payable):
         return np.zeros(0, dtype=USE)
     if int(payable["bytes"].max()) >= _SUM_LIMIT >> 20:
         raise BatchError("a row claims more bytes than any access can release", code="batch_sum_overflow")
-    assets, starts, counts = np.unique(payable["asset"], return_index=True, return_counts=True)
-    uses = np.zeros(len(assets), dtype=USE)
-    uses["asset"] = assets
-    uses["accesses"] = counts
+    starts = _starts(payable["asset"])
+    uses = np.zeros(len(starts), dtype=USE)
+    uses["asset"] = payable["asset"][starts]
+    uses["accesses"] = np.diff(starts, append=len(payable))
     uses["audio_ms"] = np.add.reduceat(payable["units"].astype(np.uint64), starts)
     uses["bytes"] = np.add.reduceat(payable["bytes"], starts)
     return uses
@@ -174,10 +187,9 @@ def pages_of(uses: Array) -> Iterator[tuple[int, Array]]:
 def merge_uses(page: bytes, uses: Array) -> bytes:
     """A page of packed uses after adding more; ascending by asset."""
     both = np.concatenate([np.frombuffer(page, dtype=USE), uses])
-    both = both[np.argsort(both["asset"], kind="stable")]
-    assets, starts = np.unique(both["asset"], return_index=True)
-    merged = np.zeros(len(assets), dtype=USE)
-    merged["asset"] = assets
+    both = both.take(np.argsort(both["asset"], kind="stable"))
+    starts = _starts(both["asset"])
+    merged = both.take(starts)
     for name in ("accesses", "audio_ms", "bytes"):
         merged[name] = np.add.reduceat(both[name], starts)
     return merged.tobytes()

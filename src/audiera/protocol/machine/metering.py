@@ -72,8 +72,9 @@ def record_accesses(step: Step, body: RecordAccesses) -> None:
     _enter_sessions(step, batch, before)
     _enter_watermarks(step, batch)
     unmatched = 0
+    grants: dict[int, Grant | None] = {}
     for part in by_session(batch.rows):
-        unmatched += _count_session(step, part)
+        unmatched += _count_session(step, part, grants)
     _append_to_log(step, batch, unmatched)
     after = NodeState(
         next_index=batch.header.first_index + batch.header.count,
@@ -145,9 +146,7 @@ def _is_authorized(step: Step, session: SessionOpen) -> bool:
 
 def _covers(key: AppKey, session: SessionOpen) -> bool:
     """Whether an application key may open a session: nobody signs it, so it opens nothing but what it is for."""
-    return (
-        key.account == session.consumer and session.purpose in key.purposes and session.opened_at < key.expires_at
-    )
+    return key.account == session.consumer and session.purpose in key.purposes and session.opened_at < key.expires_at
 
 
 def _signs(consumer: Account, session: SessionOpen) -> bool:
@@ -187,20 +186,25 @@ class _Standing(NamedTuple):
     grant: Grant
 
 
-def _standing(step: Step, session: int) -> _Standing | None:
+def _standing(step: Step, session: int, grants: dict[int, Grant | None]) -> _Standing | None:
+    """A session's standing; grants are read once for a batch, for no batch changes one."""
     state = step.stage.session(step.signer, session)
-    grant = step.stage.grant(state.grant) if state is not None else None
-    if state is None or grant is None:
+    if state is None:
+        return None
+    if state.grant not in grants:
+        grants[state.grant] = step.stage.grant(state.grant)
+    grant = grants[state.grant]
+    if grant is None:
         return None
     agrees = grant.grantee == state.consumer and purpose_code(grant.purpose) == state.purpose
     return _Standing(state, grant) if agrees and grant.status != "requested" else None
 
 
-def _count_session(step: Step, part: SessionRows) -> int:
+def _count_session(step: Step, part: SessionRows, grants: dict[int, Grant | None]) -> int:
     """Step 4 for one session; returns how many released rows no grant covers."""
     if not len(part.payable) or part.session == 0:
         return 0
-    standing = _standing(step, part.session)
+    standing = _standing(step, part.session, grants)
     if standing is None:
         return len(part.payable)
     state, grant = standing
