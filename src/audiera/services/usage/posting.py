@@ -116,9 +116,9 @@ def _post_refusal(db: sqlite3.Connection, posted: _Posted) -> None:
     if isinstance(asked, IssueGrant):
         purpose = purpose_code(asked.purpose)
         numbers = (*asked.assets, *(number for number in (asked.snapshot, asked.model) if number))
-        db.executemany("INSERT INTO asked VALUES (?, ?)", [(posted.number, stored(number)) for number in numbers])
-    row = (posted.number, done.code, done.message, " ".join(done.reasons), purpose)
-    db.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?)", row)
+        db.executemany("INSERT INTO asked VALUES (?, ?)", [(stored(number), posted.number) for number in numbers])
+    row = (posted.number, posted.signer, done.code, done.message, " ".join(done.reasons), purpose)
+    db.execute("INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
 def _post_claims(db: sqlite3.Connection, posted: _Posted) -> None:

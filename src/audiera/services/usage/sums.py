@@ -122,18 +122,17 @@ def _chosen_transactions(db: sqlite3.Connection, selection: Selection) -> _Chose
     conditions = ["r.number >= ?", "r.number < ?"]
     values = [span.first, span.end]
     if selection.consumer:
-        conditions.append("t.account = ?")
+        conditions.append("r.account = ?")
         values.append(stored(selection.consumer))
     if selection.purpose:
         conditions.append("r.purpose = ?")
         values.append(purpose_code(selection.purpose))
     if selection.asset:
-        conditions.append("EXISTS (SELECT 1 FROM asked q WHERE q.number = r.number AND q.asset = ?)")
+        conditions.append("r.number IN (SELECT number FROM asked WHERE asset = ?)")
         values.append(stored(selection.asset))
     if selection.holder:
         conditions.append(
-            "EXISTS (SELECT 1 FROM asked q JOIN holders h ON h.asset = q.asset "
-            "WHERE q.number = r.number AND h.holder = ?)"
+            "r.number IN (SELECT q.number FROM holders h JOIN asked q ON q.asset = h.asset WHERE h.holder = ?)"
         )
         values.append(stored(selection.holder))
     return _Chosen(f"WHERE {' AND '.join(conditions)}", tuple(values))

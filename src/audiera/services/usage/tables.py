@@ -24,10 +24,12 @@ CREATE TABLE IF NOT EXISTS transactions (
 );
 CREATE INDEX IF NOT EXISTS transactions_by_account ON transactions (account);
 CREATE TABLE IF NOT EXISTS refused (
-    number INTEGER PRIMARY KEY, code TEXT NOT NULL, message TEXT NOT NULL, reasons TEXT NOT NULL, purpose INTEGER
+    number INTEGER PRIMARY KEY, account INTEGER NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL,
+    reasons TEXT NOT NULL, purpose INTEGER
 );
+CREATE INDEX IF NOT EXISTS refused_by_account ON refused (account);
 CREATE TABLE IF NOT EXISTS asked (
-    number INTEGER NOT NULL, asset INTEGER NOT NULL, PRIMARY KEY (number, asset)
+    asset INTEGER NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (asset, number)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (
     log_index INTEGER PRIMARY KEY, height INTEGER NOT NULL, time INTEGER NOT NULL, id BLOB NOT NULL,
