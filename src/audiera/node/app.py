@@ -11,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from audiera.audio import AnalyzerPool, Limits
-from audiera.node.clock import Clock, system_clock
+from audiera.node.applications import Applications, CallGrants
+from audiera.node.clock import Clock, system_clock, system_stopwatch
 from audiera.node.config import Settings
 from audiera.node.entropy import system_entropy
+from audiera.node.following import Followers
 from audiera.node.http.idempotency import Answers
 from audiera.node.http.server import HttpNode, Table
 from audiera.node.http.surface import OPERATIONS, build_surface, description_of
@@ -33,6 +35,7 @@ from audiera.protocol.keys import public_key, self_test, sign_bytes
 from audiera.protocol.records import Authority, Genesis, Validator
 from audiera.protocol.units import DAY_US
 from audiera.services.access import Gate, Meter, Refusals, Sealer, Stream
+from audiera.services.catalog import CatalogIndex, open_catalog
 from audiera.services.ledger.engines import open_solo
 from audiera.services.ledger.home import GENESIS
 from audiera.services.ledger.ports import Ledger
@@ -46,9 +49,11 @@ from audiera.services.storage.files import Entropy
 from audiera.services.storage.lock import FolderLock
 from audiera.services.storage.ports import BlobStore, Documents
 from audiera.services.storage.waf import open_write_ahead
+from audiera.services.usage import UsageIndex, open_usage
 
 _WRITE_DOWN_S = 5.0
 _COLLECT_S = 600.0
+_WATCH_S = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +81,15 @@ class _Access(NamedTuple):
     stream: Stream
 
 
+class _Derived(NamedTuple):
+    """What follows from the ledger and can be dropped."""
+
+    catalog: CatalogIndex
+    usage: UsageIndex
+    grants: CallGrants
+    followers: Followers
+
+
 class Node:
     """A node that is plugged together.
 
@@ -100,6 +114,7 @@ class Node:
     async def start(self) -> None:
         """Begin the node's own work."""
         parts = self.parts
+        self.workers.repeat("node.watch", _WATCH_S, self._check)
         self.workers.start("access.seal", parts.sealer.run)
         self.workers.repeat("access.write_down", _WRITE_DOWN_S, parts.refusals.write_down)
         collect = partial(parts.intake.collect, parts.settings.upload_days * DAY_US)
@@ -110,6 +125,12 @@ class Node:
                 _log.info("media.collected count=%d", count)
 
         self.workers.repeat("media.collect", _COLLECT_S, collect_drafts)
+
+    async def _check(self) -> None:
+        """End the node when a part that works in a thread of its own has failed."""
+        for failure in (self.parts.ledger.failure, self.parts.followers.failure):
+            if failure is not None:
+                raise failure
 
     async def stop(self) -> None:
         """Post what is recorded to the ledger, end the node's work, and give everything back."""
@@ -142,7 +163,9 @@ def build(settings: Settings, *, clock: Clock = system_clock, entropy: Entropy =
         table = Table(OPERATIONS)
         answers = Answers(settings.home / "answers.sqlite", clock)
         opened.callback(answers.close)
-        parts = _open_parts(base, access, table, opened)
+        derived = _open_derived(base, opened)
+        parts = _open_parts(base, access, derived, table, opened)
+        derived.followers.start()
         return Node(parts, answers, table, opened.pop_all())
 
 
@@ -246,7 +269,18 @@ def _open_intake(base: _Base, spool: Spool, analyzer: AnalyzerPool, opened: Exit
     )
 
 
-def _open_parts(base: _Base, access: _Access, table: Table, opened: ExitStack) -> Parts:
+def _open_derived(base: _Base, opened: ExitStack) -> _Derived:
+    catalog = open_catalog(base.settings.home / "catalog.sqlite", stopwatch=system_stopwatch)
+    opened.callback(catalog.close)
+    usage = open_usage(base.settings.home / "usage.sqlite")
+    opened.callback(usage.close)
+    grants = CallGrants(base.ledger.state())
+    followers = Followers(base.ledger, catalog, usage, grants, base.documents)
+    opened.callback(followers.close)
+    return _Derived(catalog, usage, grants, followers)
+
+
+def _open_parts(base: _Base, access: _Access, derived: _Derived, table: Table, opened: ExitStack) -> Parts:
     settings, home = base.settings, base.settings.home
     threads, analyses = Threads(settings.threads), Threads(settings.analyzers)
     analyzer = AnalyzerPool(settings.analyzers)
@@ -285,6 +319,18 @@ def _open_parts(base: _Base, access: _Access, table: Table, opened: ExitStack) -
         proofs=Proofs(base.ledger),
         registry=registry,
         gateway=gateway,
+        applications=Applications(
+            ledger=base.ledger,
+            grants=derived.grants,
+            gate=access.gate,
+            meter=access.meter,
+            node=base.account,
+            clock=base.clock,
+            entropy=base.entropy,
+        ),
+        catalog=derived.catalog,
+        usage=derived.usage,
+        followers=derived.followers,
         previews=Quota(base.clock, settings.previews_per_minute),
         faucet=_open_faucet(base),
         threads=threads,

@@ -10,3 +10,8 @@ Clock = Callable[[], int]
 def system_clock() -> int:
     """The machine's clock, microseconds since 1970 UTC."""
     return time.time_ns() // 1_000
+
+
+def system_stopwatch() -> int:
+    """Counts microseconds steadily from some moment; tells how long something took, never when it was."""
+    return time.monotonic_ns() // 1_000

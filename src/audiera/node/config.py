@@ -9,7 +9,7 @@ import msgspec
 
 from audiera.protocol.errors import ConfigurationError
 
-PREFIX = "AUDIERA_"
+PREFIX = "AUDIERA_NODE_"
 """What the name of an environment variable begins with, before the setting's name in capitals."""
 
 FILE = "audiera.toml"

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from audiera.node.applications import Applications
 from audiera.node.clock import Clock
 from audiera.node.config import Settings
+from audiera.node.following import Followers
 from audiera.node.keys import NodeKeys
 from audiera.node.proofs import Proofs
 from audiera.node.quota import Quota
@@ -13,12 +15,14 @@ from audiera.node.signing import Faucet
 from audiera.node.submission import Submissions
 from audiera.node.threads import Threads
 from audiera.services.access import Gate, Meter, Refusals, Sealer, Stream
+from audiera.services.catalog import CatalogIndex
 from audiera.services.ledger.ports import Ledger
 from audiera.services.media.intake import Intake
 from audiera.services.media.spool import Spool
 from audiera.services.models import Gateway, Registry
 from audiera.services.storage.files import Entropy
 from audiera.services.storage.ports import BlobStore, Documents
+from audiera.services.usage import UsageIndex
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +91,18 @@ class Parts:
 
     gateway: Gateway
     """Calls models."""
+
+    applications: Applications
+    """Sessions of application keys."""
+
+    catalog: CatalogIndex
+    """Finds things."""
+
+    usage: UsageIndex
+    """Knows who used what, and what was paid."""
+
+    followers: Followers
+    """Keeps catalog and usage at the ledger's head."""
 
     previews: Quota
     """How often an address may listen without an account."""

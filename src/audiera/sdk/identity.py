@@ -55,15 +55,19 @@ def config_folder() -> Path:
     return Path(base) / "audiera"
 
 
-def identity_path(name: str = "default") -> Path:
-    """The file of a named identity.
+def identity_path(name: str, genesis: bytes) -> Path:
+    """The file of a named identity on one chain; each chain has a folder of its own, so none replaces another's.
+
+    Args:
+        name: letters, digits, - and _.
+        genesis: SHA-256 of the chain's genesis.
 
     Raises:
         ConfigurationError: the name is no plain name.
     """
     if not name or not all(character.isalnum() or character in "-_" for character in name):
         raise ConfigurationError(f"an identity's name is letters, digits, - and _, got {name[:60]!r}")
-    return config_folder() / f"{name}.identity"
+    return config_folder() / genesis[:8].hex() / f"{name}.identity"
 
 
 def save_identity(identity: Identity, path: Path) -> None:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -13,7 +13,7 @@ from audiera.protocol.api.documents import Sheet, digest_of_document
 from audiera.protocol.api.transactions import Document
 from audiera.protocol.api.uploads import TUS_VERSION, UploadReport
 from audiera.protocol.encoding import encode
-from audiera.protocol.errors import Conflict, RequestError, Unavailable
+from audiera.protocol.errors import Conflict, NotFound, RequestError, Unavailable
 from audiera.protocol.ids import parse_blob_id
 from audiera.protocol.merkle import inclusion_path, leaf_hash, tree_root
 from audiera.protocol.purposes import Purpose
@@ -81,8 +81,21 @@ class Uploads:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def send(self, path: Path, *, progress: Progress | None = None) -> Uploaded:
+    def send(
+        self,
+        path: Path,
+        *,
+        progress: Progress | None = None,
+        resume: str = "",
+        begun: Callable[[str], None] | None = None,
+    ) -> Uploaded:
         """Upload a file and have it taken in.
+
+        Args:
+            path: the file.
+            progress: told of its bytes.
+            resume: id of an upload of the same file that was cut off; goes on where it stands, if it is still there.
+            begun: told the upload's id before its first byte leaves, to resume it by.
 
         Raises:
             AudieraError: the node refused it; the code says why and nothing of it is kept.
@@ -90,14 +103,10 @@ class Uploads:
         size = path.stat().st_size
         if size == 0:
             raise RequestError(f"{path.name} is empty; nothing was uploaded", code="empty")
-        name = base64.b64encode(path.name.encode()).decode()
-        created = self._transport.send(
-            routes.CREATE_UPLOAD,
-            headers={"Tus-Resumable": TUS_VERSION, "Upload-Length": str(size), "Upload-Metadata": f"filename {name}"},
-        )
-        upload = created.headers["Location"].rstrip("/").rpartition("/")[2]
+        upload, offset = self._begin(path, size, resume)
+        if begun is not None:
+            begun(upload)
         with path.open("rb") as file:
-            offset = 0
             while offset < size:
                 file.seek(offset)
                 offset = self._send_piece(upload, offset, file.read(PIECE_BYTES))
@@ -105,6 +114,20 @@ class Uploads:
                     progress(offset, size)
         report = self._transport.ask(routes.ANALYZE_UPLOAD, UploadReport, {"id": upload})
         return Uploaded(report, path)
+
+    def _begin(self, path: Path, size: int, resume: str) -> tuple[str, int]:
+        """An upload to fill, and how far it is filled."""
+        if resume:
+            try:
+                return resume, self.offset(resume) or 0
+            except NotFound:
+                pass  # it was given up or collected: begin anew
+        name = base64.b64encode(path.name.encode()).decode()
+        created = self._transport.send(
+            routes.CREATE_UPLOAD,
+            headers={"Tus-Resumable": TUS_VERSION, "Upload-Length": str(size), "Upload-Metadata": f"filename {name}"},
+        )
+        return created.headers["Location"].rstrip("/").rpartition("/")[2], 0
 
     def _send_piece(self, upload: str, offset: int, piece: bytes) -> int:
         """Send a piece; after a cut, ask how far it came. Returns the new offset."""
@@ -177,8 +200,8 @@ def sheet_of(uploaded: Uploaded, **words: object) -> Sheet:
     return Sheet(**(found | words))  # type: ignore[arg-type]
 
 
-def register(signer: Signer, account: int, registrations: list[Registration]) -> list[int]:
-    """Commit to all registrations at once, then reveal each; returns the assets' ledger numbers.
+def register(signer: Signer, account: int, registrations: Sequence[Registration]) -> Iterator[int]:
+    """Commit to all registrations at once, then reveal each; gives the assets' ledger numbers one by one.
 
     Raises:
         TransactionError: one was refused; those before it stand.
@@ -189,7 +212,6 @@ def register(signer: Signer, account: int, registrations: list[Registration]) ->
         for salt, entry in zip(salts, registrations, strict=True)
     ]
     commitment = signer.submit(CommitRegistrations(root=tree_root(leaves), count=len(leaves))).number
-    numbers: list[int] = []
     for index, (salt, entry) in enumerate(zip(salts, registrations, strict=True)):
         body = RegisterAsset(
             content=content_of(entry),
@@ -201,8 +223,7 @@ def register(signer: Signer, account: int, registrations: list[Registration]) ->
             path=inclusion_path(leaves, index),
         )
         documents = [Document(kind="sheet", content=encode(entry.sheet))]
-        numbers.append(signer.submit(body, documents).number)
-    return numbers
+        yield signer.submit(body, documents).number
 
 
 def content_of(entry: Registration) -> Content:

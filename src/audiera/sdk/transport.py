@@ -88,22 +88,33 @@ class Transport:
         http: httpx2.Client | None = None,
     ) -> None:
         self.url = url.rstrip("/")
-        self.identity = identity
+        self._identity = identity
         self._api_key = api_key
         self._http = http or httpx2.Client(base_url=self.url, timeout=timeout_s)
         self._lock = threading.Lock()
         self._token = ""
         self._token_end_s = 0
 
+    @property
+    def identity(self) -> Identity | None:
+        """Who asks; None for a visitor."""
+        return self._identity
+
+    @identity.setter
+    def identity(self, identity: Identity | None) -> None:
+        with self._lock:
+            self._identity = identity
+            self._token_end_s = 0
+
     def _authorization(self) -> dict[str, str]:
         if self._api_key:
             return {"Authorization": f"Bearer {self._api_key}"}
-        if self.identity is None or not self.identity.account:
-            return {}
         now_s = int(time.time())
         with self._lock:
+            if self._identity is None or not self._identity.account:
+                return {}
             if now_s > self._token_end_s - _EARLY_S:
-                self._token = mint_token(self.identity, now_s=now_s)
+                self._token = mint_token(self._identity, now_s=now_s)
                 self._token_end_s = now_s + routes.TOKEN_LIFETIME_S
             return {"Authorization": f"Bearer {self._token}"}
 

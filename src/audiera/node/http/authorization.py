@@ -6,9 +6,10 @@ from typing import Literal, NamedTuple, assert_never
 from audiera.node.http.identity import Identity
 from audiera.protocol.errors import NotAuthenticated, NotPermitted
 
-Access = Literal["anyone", "account", "own-account", "own-upload", "own-session"]
+Access = Literal["anyone", "account", "own-account", "own-upload", "own-session", "caller"]
 """Who may call a route: everybody; any account; the account the path names; whoever made the upload the path names;
-the account of the session the path names, or the holder of that session's token."""
+the account of the session the path names, or the holder of that session's token; whoever calls models: the holder of
+any open session's token, or of an application's key."""
 
 
 class Owners(NamedTuple):
@@ -48,20 +49,25 @@ def authorize(
         raise NotAuthenticated("this needs an account: send 'Authorization: Bearer <token>'")
     if identity.app_key and not for_applications:
         raise NotPermitted("an application key cannot do this; use a token of the account", code="app_key_scope")
-    if identity.session and access != "own-session":
+    if identity.session and access not in ("own-session", "caller"):
         raise NotPermitted("a session's token is good for its session only", code="session_scope")
+    if access == "caller" and not (identity.session or identity.app_key):
+        raise NotPermitted(
+            "a model is called with a session's token or an application's key; open a session under a grant first",
+            code="session_needed",
+        )
     if not _owns(access, identity, places, owners):
         raise NotPermitted("this belongs to another account", code="other_account")
 
 
 def _owns(
-    access: Literal["account", "own-account", "own-upload", "own-session"],
+    access: Literal["account", "own-account", "own-upload", "own-session", "caller"],
     identity: Identity,
     places: Mapping[str, str],
     owners: Owners,
 ) -> bool:
     match access:
-        case "account":
+        case "account" | "caller":
             return True
         case "own-account":
             return places["number"] == str(identity.account)

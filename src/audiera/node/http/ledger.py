@@ -6,17 +6,21 @@ from audiera.protocol.api import routes
 from audiera.protocol.api.node import (
     BlockAnswer,
     CheckpointAnswer,
+    CreditsAnswer,
     HeadAnswer,
     LogEntryAnswer,
     NodeAnswer,
+    PurseSum,
     TransactionInBlock,
 )
 from audiera.protocol.chain import encode_commit, encode_header
 from audiera.protocol.encoding import digest_of
-from audiera.protocol.errors import NotFound
+from audiera.protocol.errors import NotFound, Unavailable
 from audiera.protocol.ids import format_id
 from audiera.protocol.keys import format_key
 from audiera.services.ledger.ports import Head
+
+_TRIES = 10
 
 
 def _head(head: Head) -> HeadAnswer:
@@ -72,6 +76,26 @@ def ledger_block(call: Call, height: int) -> BlockAnswer:
     )
 
 
+def ledger_credits(call: Call) -> CreditsAnswer:
+    """Where every credit stands, by kind of purse; they add up to 0.
+
+    Raises:
+        Unavailable: blocks came faster than the purses could be read.
+    """
+    ledger = call.parts.ledger
+    for _ in range(_TRIES):
+        height = ledger.head().height
+        sums: dict[str, tuple[int, int]] = {}
+        for purse, balance in ledger.state().balances():
+            kind = purse.partition("/")[0]
+            count, total = sums.get(kind, (0, 0))
+            sums[kind] = (count + 1, total + balance)
+        if ledger.head().height == height:
+            kinds = tuple(PurseSum(kind=kind, purses=sums[kind][0], balance=sums[kind][1]) for kind in sorted(sums))
+            return CreditsAnswer(height=height, kinds=kinds, total=sum(each.balance for each in kinds))
+    raise Unavailable("the ledger moves on faster than its purses can be read; ask again", code="ledger_busy")
+
+
 def ledger_checkpoint(call: Call) -> CheckpointAnswer:
     """The newest signed checkpoint of the access log (C2SP tlog-checkpoint)."""
     return CheckpointAnswer(checkpoint=call.parts.ledger.checkpoint())
@@ -90,6 +114,7 @@ OPERATIONS = (
     Operation(routes.NODE, node, "anyone"),
     Operation(routes.LEDGER_HEAD, ledger_head, "anyone"),
     Operation(routes.LEDGER_BLOCK, ledger_block, "anyone"),
+    Operation(routes.LEDGER_CREDITS, ledger_credits, "anyone"),
     Operation(routes.LEDGER_CHECKPOINT, ledger_checkpoint, "anyone"),
     Operation(routes.LEDGER_LOG_ENTRY, ledger_log_entry, "anyone"),
 )

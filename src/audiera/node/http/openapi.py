@@ -21,6 +21,7 @@ _ACCESS_TEXT = {
     "own-account": "Needs a token of this account.",
     "own-upload": "Needs a token of the account that made the upload.",
     "own-session": "Needs the session's token, or one of the account that opened it.",
+    "caller": "Needs an open session's token, or an application's key.",
 }
 
 
@@ -134,6 +135,9 @@ def _parameters(operation: Operation, plan: Plan, schemas: Mapping[str, Any]) ->
                 "schema": schemas[_key(field.type)],
             }
         )
+    if plan.takes_any:
+        schema = {"type": "object", "additionalProperties": {"type": "string"}}
+        found.append({"name": "parameters", "in": "query", "required": False, "style": "form", "schema": schema})
     if operation.route.method == "POST":
         found.append({"name": IDEMPOTENCY_KEY, "in": "header", "required": False, "schema": {"type": "string"}})
     return found

@@ -1,7 +1,8 @@
 """The typed routes: a handler's signature says which parameters it takes and what it answers.
 
 The first parameter of a handler is the :class:`Call`. The others are, by their names: a place of the path; ``body``,
-a Struct read from the JSON body; ``query``, a Struct read from the query; anything else, one query parameter.
+a Struct read from the JSON body; ``query``, a Struct read from the query; ``parameters``, the query as it is; anything
+else, one query parameter.
 What a handler returns is written as JSON, unless it is a response already. A handler that waits for a disk is a plain
 function and runs in a thread; an ``async`` one runs on the event loop.
 """
@@ -97,6 +98,9 @@ class Plan(NamedTuple):
     is_async: bool
     """Whether it runs on the event loop."""
 
+    takes_any: bool = False
+    """Whether it takes the whole query as it is, as ``parameters``."""
+
 
 def place_names(path: str) -> tuple[str, ...]:
     """The names in braces, in order."""
@@ -116,7 +120,7 @@ def plan_of(operation: Operation) -> Plan:
     parameters = {
         parameter.name: (hints[parameter.name], parameter.default)
         for parameter in names
-        if parameter.name not in places and parameter.name not in ("body", "query")
+        if parameter.name not in places and parameter.name not in ("body", "query", "parameters")
     }
     named = {parameter.name for parameter in names}
     return Plan(
@@ -126,6 +130,7 @@ def plan_of(operation: Operation) -> Plan:
         body=hints["body"] if "body" in named else None,
         answer=answer,
         is_async=inspect.iscoroutinefunction(operation.handler),
+        takes_any="parameters" in named,
     )
 
 
@@ -138,7 +143,9 @@ def arguments_of(plan: Plan, call: Call, places: Mapping[str, str]) -> dict[str,
     found: dict[str, Any] = {}
     for name, kind in plan.places.items():
         found[name] = _convert(places[name], kind, name)
-    if plan.query is not None:
+    if plan.takes_any:
+        found["parameters"] = dict(call.request.query_params)
+    elif plan.query is not None:
         found["query"] = _query_struct(call.request.query_params, plan.query)
     else:
         found.update(_query_parameters(call.request.query_params, plan.parameters))

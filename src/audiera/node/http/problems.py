@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from audiera.protocol import errors
 from audiera.protocol.api.problems import MEDIA_TYPE, Problem
+from audiera.services.models import ModelError
 
 _STATUS: tuple[tuple[type[errors.AudieraError], int, str], ...] = (
     (errors.NotAuthenticated, 401, "Authentication is needed"),
@@ -28,6 +29,7 @@ _STATUS: tuple[tuple[type[errors.AudieraError], int, str], ...] = (
     (errors.RecordError, 422, "The values break a rule"),
     (errors.LedgerError, 503, "The ledger cannot serve"),
     (errors.StorageError, 503, "The storage cannot serve"),
+    (ModelError, 502, "The model gave no answer"),
     (errors.AudieraError, 500, "The node failed"),
 )
 
@@ -41,7 +43,16 @@ _STATUS_OF_CODE = {
     "tus_version": 412,
     "checksum_mismatch": 460,
     "range_not_satisfiable": 416,
-    "budget_used_up": 402,
+    "model_input_invalid": 422,
+    "model_unusable": 422,
+    "model_files_missing": 409,
+    "architecture_unknown": 422,
+    "onnx_missing": 501,
+    "audio_unreadable": 422,
+    "audio_too_long": 413,
+    "url_invalid": 422,
+    "url_not_public": 422,
+    "url_unresolved": 422,
 }
 """Codes whose status is more exact than their class's."""
 

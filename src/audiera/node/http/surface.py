@@ -5,7 +5,7 @@ from functools import cache
 
 import msgspec
 
-from audiera.node.http import access, accounts, assets, docs, ledger, transactions, uploads
+from audiera.node.http import access, accounts, assets, catalog, docs, ledger, models, transactions, uploads, usage
 from audiera.node.http.authorization import Owners
 from audiera.node.http.idempotency import Answers, Once
 from audiera.node.http.identity import Identity, Tokens
@@ -24,6 +24,9 @@ OPERATIONS: tuple[Operation, ...] = (
     *uploads.OPERATIONS,
     *assets.OPERATIONS,
     *access.OPERATIONS,
+    *catalog.OPERATIONS,
+    *models.OPERATIONS,
+    *usage.OPERATIONS,
     *docs.OPERATIONS,
 )
 """Every operation of a node; one that is not here does not exist."""

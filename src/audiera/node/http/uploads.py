@@ -94,7 +94,7 @@ def create_upload(call: Call) -> Response:
 def upload_state(call: Call, id: str) -> Response:  # noqa: A002 - the path's own word
     """How far an upload has come, in ``Upload-Offset``."""
     _require_version(call.request)
-    offset, length = call.parts.spool.offset(id), call.parts.spool.ticket(id).length
+    offset, length = call.parts.intake.progress(id)
     return _answer(200, Upload_Offset=str(offset), Upload_Length=str(length), Cache_Control="no-store")
 
 

@@ -100,6 +100,32 @@ class BlockAnswer(Message, frozen=True, kw_only=True):
     """What it holds, in order."""
 
 
+class PurseSum(Message, frozen=True, kw_only=True):
+    """All purses of one kind together."""
+
+    kind: str
+    """account, asset, grant, model, settlement, network, or issued: what was brought in, counted below zero."""
+
+    purses: int
+    """How many have ever held credits."""
+
+    balance: int
+    """What stands in them, microcredits."""
+
+
+class CreditsAnswer(Message, frozen=True, kw_only=True):
+    """Where every credit stands. The sum is 0 at every height: none is made and none is lost."""
+
+    height: int
+    """Block whose state it is."""
+
+    kinds: tuple[PurseSum, ...]
+    """By kind, in alphabetical order."""
+
+    total: int
+    """Their sum."""
+
+
 class CheckpointAnswer(Message, frozen=True, kw_only=True):
     """The newest signed checkpoint of the access log."""
 

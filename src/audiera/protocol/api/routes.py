@@ -63,6 +63,12 @@ SIGN_WATERMARK = Route("POST", "/v1/sessions/{session}/watermarks")
 FLUSH_SESSION = Route("POST", "/v1/sessions/{session}/flush")
 ACCESS_PROOF = Route("GET", "/v1/accesses/{node}/{index}/proof")
 
+ACCOUNT_TRANSACTIONS = Route("GET", "/v1/accounts/{number}/transactions")
+ACCOUNT_PAYMENTS = Route("GET", "/v1/accounts/{number}/payments")
+USAGE_TOTALS = Route("POST", "/v1/usage/totals")
+USAGE_DAYS = Route("POST", "/v1/usage/days")
+USAGE_ASSETS = Route("POST", "/v1/usage/assets")
+USAGE_REFUSALS = Route("POST", "/v1/usage/refusals")
 ACCESS_TRAIL = Route("GET", "/v1/accesses/{node}/{index}/trail")
 ASSET_EARNINGS = Route("GET", "/v1/assets/{ref}/earnings")
 
@@ -74,6 +80,7 @@ CALL_MODEL = Route("POST", "/v1/models/{number}/call")
 LEDGER_HEAD = Route("GET", "/v1/ledger/head")
 LEDGER_BLOCK = Route("GET", "/v1/ledger/blocks/{height}")
 LEDGER_CHECKPOINT = Route("GET", "/v1/ledger/checkpoint")
+LEDGER_CREDITS = Route("GET", "/v1/ledger/credits")
 LEDGER_LOG_ENTRY = Route("GET", "/v1/ledger/log/{index}")
 
 OPENAPI = Route("GET", "/openapi.json")
@@ -90,6 +97,12 @@ RECEIPT = "Audiera-Receipt"
 
 PRICE = "Audiera-Price"
 """Header of a model's answer: microcredits the call costs."""
+
+PRICE_VERSION = "Audiera-Price-Version"
+"""Header of a model's answer: version of the price list that was applied."""
+
+GRANT_HEADER = "Audiera-Grant"
+"""Header of an application's call: ledger number of the grant to draw on, instead of the newest one."""
 
 TOKEN_LIFETIME_S = 900
 """Longest life of a client-minted token, seconds."""

@@ -424,3 +424,24 @@ class Trail(Message, frozen=True, kw_only=True):
 
     payments: tuple[Line, ...]
     """Movements from the grant's budget that its batch caused; all rows of the grant in it together."""
+
+
+class Totals(Message, frozen=True, kw_only=True):
+    """Uses and refusals summed up."""
+
+    totals: tuple[Total, ...]
+    """By purpose and operation."""
+
+
+class Days(Message, frozen=True, kw_only=True):
+    """Uses by day."""
+
+    days: tuple[DayUse, ...]
+    """Ascending; days without use are left out."""
+
+
+class AssetUses(Message, frozen=True, kw_only=True):
+    """What was used most."""
+
+    assets: tuple[AssetUse, ...]
+    """By rows, most first."""

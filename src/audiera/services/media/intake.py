@@ -96,6 +96,18 @@ class Intake:
             self._spool.delete(upload)
         return self._report(draft)
 
+    def progress(self, upload: str) -> tuple[int, int]:
+        """How many bytes of an upload are here, and how many it has; all of them once it was taken in.
+
+        Raises:
+            NotFound: there is no such upload.
+        """
+        taken = self._drafts.taken(upload)
+        if taken is not None:
+            size = self._require_draft(taken[1]).info.size
+            return size, size
+        return self._spool.offset(upload), self._spool.ticket(upload).length
+
     def owner(self, upload: str) -> int:
         """The account that made an upload, finished or not.
 

@@ -1,0 +1,67 @@
+"""``audiera asset``: manage what is offered."""
+
+from pathlib import Path
+
+import click
+
+from audiera.cli.options import as_account
+from audiera.cli.output import Output
+from audiera.sdk import Client
+
+
+@click.group()
+def asset() -> None:
+    """Manage what you offer: other terms, withdrawal, transfer, disputes, payouts."""
+
+
+@asset.command()
+@click.argument("number", type=int)
+@click.argument("license_", metavar="LICENSE", type=int)
+@as_account
+def relicense(client: Client, output: Output, number: int, license_: int) -> None:
+    """Offer an asset under another license; grants already issued keep theirs."""
+    client.change_asset(number, license_=license_)
+    output.give({"asset": number, "license": license_}, f"asset {number} is offered under license {license_}")
+
+
+@asset.command()
+@click.argument("number", type=int)
+@as_account
+def withdraw(client: Client, output: Output, number: int) -> None:
+    """Take an asset out of the catalog; running grants on it end."""
+    client.withdraw(number)
+    output.give({"asset": number, "status": "withdrawn"}, f"asset {number} is withdrawn")
+
+
+@asset.command()
+@click.argument("number", type=int)
+@click.argument("to", type=int)
+@as_account
+def transfer(client: Client, output: Output, number: int, to: int) -> None:
+    """Hand the management of an asset to another account; who is paid for it stays."""
+    client.transfer(number, to)
+    output.give({"asset": number, "holder": to}, f"asset {number} is managed by account {to}")
+
+
+@asset.command()
+@click.argument("number", type=int)
+@click.option(
+    "--evidence",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="A file; only its digest is recorded.",
+)
+@as_account
+def dispute(client: Client, output: Output, number: int, evidence: Path) -> None:
+    """Claim an asset; it is contested at once: it can be found and cannot earn."""
+    opened = client.dispute(number, evidence.read_bytes())
+    output.give({"dispute": opened, "asset": number}, f"dispute {opened} is open; asset {number} is contested")
+
+
+@asset.command()
+@click.argument("numbers", metavar="NUMBER...", type=int, nargs=-1, required=True)
+@as_account
+def claim(client: Client, output: Output, numbers: tuple[int, ...]) -> None:
+    """Pay out what assets' accesses earned, to the accounts in their splits."""
+    client.claim_assets(numbers)
+    output.give({"assets": numbers}, f"paid out: {', '.join(map(str, numbers))}")

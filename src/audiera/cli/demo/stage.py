@@ -1,0 +1,57 @@
+"""The demo's order of events. Each scene is an account doing something over HTTP, then what came of it."""
+
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+from audiera.cli.demo.acts import Acts
+from audiera.cli.demo.music import find_music
+from audiera.cli.demo.process import running_node
+from audiera.cli.demo.show import Show
+
+
+def play(music: Path | None, *, keep: bool, pieces: int) -> None:
+    """Play the demo.
+
+    Args:
+        music: a person's folder of music; None for the demo's own.
+        keep: whether to stay up at the end.
+        pieces: how many pieces are used.
+
+    Raises:
+        AudieraError: a step of it failed.
+    """
+    began = time.monotonic()
+    show = Show()
+    with tempfile.TemporaryDirectory(prefix="audiera-demo-") as name:
+        folder = Path(name)
+        found = find_music(music, pieces, folder / "music")
+        show.say(f"The music: {found.source}.")
+        with running_node(folder / "node") as ready:
+            show.say(f"A node of chain {ready.chain_id} runs at {ready.address}; its ledger is in a temporary folder.")
+            acts = Acts(ready, show, folder)
+            acts.arrive()
+            acts.offer(found)
+            acts.search()
+            acts.refuse()
+            acts.license_and_train()
+            acts.publish()
+            acts.call()
+            acts.settle()
+            acts.show_history()
+            acts.show_trail()
+            acts.show_payouts()
+            acts.prove()
+            show.say(f"\nThat was the whole trail, in {time.monotonic() - began:.0f} seconds.")
+            if keep:
+                _wait(show, ready.address)
+
+
+def _wait(show: Show, address: str) -> None:
+    show.say(f"\nThe node stays up at {address} (API: {address}/docs). Ctrl-C ends it.")
+    show.say(f"Look around in another terminal:  audiera search --url {address}")
+    try:
+        signal.sigwait({signal.SIGINT, signal.SIGTERM}) if hasattr(signal, "sigwait") else time.sleep(86_400)
+    except KeyboardInterrupt:
+        return

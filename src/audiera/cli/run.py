@@ -1,0 +1,57 @@
+"""``audiera run``: training runs and their certificates."""
+
+import click
+
+from audiera.cli.options import as_account, as_visitor
+from audiera.cli.output import Output, length_text
+from audiera.protocol.records import Certificate
+from audiera.sdk import Client
+
+
+@click.group()
+def run() -> None:
+    """Training runs: opened under grants, closed into what the ledger certifies was streamed."""
+
+
+@run.command("open")
+@click.argument("grants", type=int, nargs=-1, required=True)
+@as_account
+def open_(client: Client, output: Output, grants: tuple[int, ...]) -> None:
+    """Begin a run."""
+    number = client.open_run(grants)
+    output.give({"run": number}, f"run {number}; pass it to fetch with --run")
+
+
+@run.command()
+@click.argument("number", type=int)
+@as_account
+def close(client: Client, output: Output, number: int) -> None:
+    """End a run; what comes back is its certificate."""
+    _show(output, number, client.close_run(number))
+
+
+@run.command()
+@click.argument("number", type=int)
+@as_visitor
+def show(client: Client, output: Output, number: int) -> None:
+    """Show a run and its certificate."""
+    record = client.run(number)
+    if record.certificate is None:
+        output.give(record, f"run {number} of account {record.account} is open")
+        return
+    _show(output, number, record.certificate)
+
+
+def _show(output: Output, number: int, certificate: Certificate) -> None:
+    output.facts(
+        certificate,
+        {
+            "run": number,
+            "purpose": certificate.purpose + (" (commercial)" if certificate.commercial else ""),
+            "streamed": f"{certificate.accesses:,} accesses of {certificate.assets:,} assets",
+            "audio": length_text(certificate.audio_ms),
+            "blocks": f"{certificate.first_height} to {certificate.last_height}",
+            "owes": f"{certificate.revenue_share / 100:g} % of a model's revenue to its training data, at least",
+            "root": certificate.weights_root.hex(),
+        },
+    )
