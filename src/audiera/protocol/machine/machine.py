@@ -8,11 +8,11 @@ from audiera.protocol.encoding import digest, encode
 from audiera.protocol.errors import LedgerError, RecordError, TransactionError
 from audiera.protocol.machine.dispatch import HANDLERS, kind_of
 from audiera.protocol.machine.people import may_undo, sequence_key
-from audiera.protocol.machine.step import Step
-from audiera.protocol.records import Genesis
+from audiera.protocol.machine.step import Step, found
+from audiera.protocol.records import Account, Genesis
 from audiera.protocol.records.params import check_genesis
 from audiera.protocol.results import BlockResult, TransactionResult
-from audiera.protocol.state import Stage, StateStore, StateTree, StateView, changed_buckets
+from audiera.protocol.state import Stage, StateStore, StateTree, StateView, changed_buckets, number_key
 from audiera.protocol.transactions import (
     CreateAccount,
     Transaction,
@@ -23,7 +23,7 @@ from audiera.protocol.transactions import (
 )
 
 _CACHE = 20_000
-"""How many verified transactions are remembered, so that no signature is verified twice."""
+"""How many verified transactions, and how many signers, are remembered: nothing is verified or decoded twice."""
 
 _CLOSED_DAY = bytes(32)
 """Root of the last closed day's sum tree; no day has been closed."""
@@ -84,6 +84,7 @@ class Machine:
         self._domain = domain(genesis.chain_id)
         self._tree = StateTree(store)
         self._verified: dict[bytes, Transaction] = {}
+        self._signers: dict[bytes, Account] = {}
         self._pending: dict[int, int] = {}
         self._staged: Execution | None = None
         self.height = height
@@ -110,10 +111,11 @@ class Machine:
         """
         decoded = self._verify(transaction)
         envelope = decoded.envelope
-        if isinstance(envelope.body, CreateAccount):
-            return
         view = self.view()
-        _check_signer(view, decoded)
+        if isinstance(envelope.body, CreateAccount):
+            _check_new(view, decoded)
+            return
+        self._check_signer(view, decoded)
         expected = self._pending.get(envelope.account, view.sequence(envelope.account)) + 1
         _check_sequence(envelope.sequence, expected)
         self._pending[envelope.account] = envelope.sequence
@@ -149,6 +151,33 @@ class Machine:
             self._verified.pop(next(iter(self._verified)))
         self._verified[decoded.id] = decoded
         return decoded
+
+    def _check_signer(self, view: StateView, transaction: Transaction) -> None:
+        envelope = transaction.envelope
+        account = self._signer(view, envelope.account)
+        if account is None:
+            raise TransactionError(
+                f"there is no account {envelope.account}; create it first",
+                code="unknown_account",
+                account=envelope.account,
+            )
+        former = HANDLERS[type(envelope.body)].by_any_key and may_undo(account, envelope.key)
+        if envelope.key not in account.device_keys and envelope.key not in account.control_keys and not former:
+            raise TransactionError(
+                f"the signing key is not one of account {account.number}'s keys", code="key_not_authorized"
+            )
+
+    def _signer(self, view: StateView, number: int) -> Account | None:
+        """An account as the state has it, decoded once for each form of its row."""
+        row = view.get(number_key(b"a", number))
+        if row is None:
+            return None
+        known = self._signers.get(row)
+        if known is None:
+            known = self._signers[row] = found(view.account(number), "account", number)
+            if len(self._signers) > _CACHE:
+                del self._signers[next(iter(self._signers))]
+        return known
 
     def prepare(self, transactions: Sequence[bytes], max_bytes: int) -> list[bytes]:
         """The transactions, in order, that fit into a block and pass :meth:`process`."""
@@ -190,10 +219,18 @@ class Machine:
         writes = stage.writes()
         buckets = changed_buckets(self._store, writes)
         log = stage.log()
-        app_hash = application_hash(self._tree.root_after(buckets), log.size, log.root, log.records)
+        self._unstage()
+        self._tree.update(buckets)
+        app_hash = application_hash(self._tree.root, log.size, log.root, log.records)
         result = BlockResult(height=context.height, time=context.time, app_hash=app_hash, transactions=tuple(results))
         self._staged = Execution(result, writes, buckets, tuple(entries))
         return self._staged
+
+    def _unstage(self) -> None:
+        """Give the tree the committed buckets back in place of those executed last and not committed."""
+        if self._staged is not None:
+            self._tree.update(tuple((index, self._store.bucket(index)) for index, _ in self._staged.buckets))
+            self._staged = None
 
     def commit(self) -> None:
         """What was executed last is durable and visible through the store: go on from there.
@@ -203,13 +240,14 @@ class Machine:
         """
         if self._staged is None:
             raise LedgerError("commit without an executed block")
-        self._tree.update(self._staged.buckets)
         self.height = self._staged.result.height
         self.app_hash = self._staged.result.app_hash
         view = self.view()
         self._pending = {
             account: sequence for account, sequence in self._pending.items() if sequence > view.sequence(account)
         }
+        for done in self._staged.result.transactions:
+            self._verified.pop(done.id, None)
         self._staged = None
 
     def _apply(
@@ -227,7 +265,7 @@ class Machine:
             if creates:
                 _check_new(stage, decoded)
             else:
-                _check_signer(stage, decoded)
+                self._check_signer(stage, decoded)
                 _check_sequence(envelope.sequence, stage.sequence(envelope.account) + 1)
         except TransactionError as error:
             stage.drop()
@@ -288,22 +326,6 @@ def _failure(transaction: bytes, account: int, kind: str, error: TransactionErro
 def _check_new(view: StateView, transaction: Transaction) -> None:
     if view.number_of(transaction.id) is not None:
         raise TransactionError("this account exists already", code="repeated")
-
-
-def _check_signer(view: StateView, transaction: Transaction) -> None:
-    envelope = transaction.envelope
-    account = view.account(envelope.account)
-    if account is None:
-        raise TransactionError(
-            f"there is no account {envelope.account}; create it first",
-            code="unknown_account",
-            account=envelope.account,
-        )
-    former = HANDLERS[type(envelope.body)].by_any_key and may_undo(account, envelope.key)
-    if envelope.key not in account.device_keys and envelope.key not in account.control_keys and not former:
-        raise TransactionError(
-            f"the signing key is not one of account {account.number}'s keys", code="key_not_authorized"
-        )
 
 
 def _check_sequence(got: int, expected: int) -> None:

@@ -145,16 +145,14 @@ class SoloLedger:
         known = self._unfinished.get(waiting.id)
         if known is not None:
             return known.future
-        done = self._success(waiting.id)
-        if done is not None:
-            return done
         try:
             self._executor.machine.check(waiting.transaction)
         except TransactionError as refusal:
-            return refusal
+            return self._success(waiting.id) or refusal  # what succeeded before never passes the check again
         self._unfinished[waiting.id] = waiting
         self._queue.append(waiting)
-        self._wake.notify()
+        if len(self._queue) in (1, self._settings.max_transactions):
+            self._wake.notify()  # not for each: waking the sequencer costs as much as a transaction
         return waiting.future
 
     def _stopped(self) -> LedgerError | None:
