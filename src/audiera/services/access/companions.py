@@ -43,4 +43,4 @@ def decode_companions(data: bytes) -> Companions:
     Raises:
         EncodingError: it is damaged.
     """
-    return decode(data, Companions) if data else Companions()
+    return decode(data, Companions, max_bytes=len(data)) if data else Companions()

@@ -4,24 +4,34 @@ Denies by default. What was decided for a session and asset holds for one height
 recorded and the ledger has not counted yet is counted here, so that no cap and no budget is ever exceeded.
 """
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from audiera.protocol.accesses import SessionOpen, Watermark, verify_session, verify_watermark
-from audiera.protocol.accesses.rows import OP_CALL, OP_PREVIEW, OP_RANGE, OP_WHOLE
+from audiera.protocol.accesses.rows import FLAG_FAILED, OP_CALL, OP_PREVIEW
 from audiera.protocol.accesses.session import check_session, check_watermark
 from audiera.protocol.accesses.totals import covered_assets
 from audiera.protocol.errors import AccessRefused, BatchError, Conflict, NotFound, NotPermitted, SignatureError
-from audiera.protocol.machine import call_charge, grant_purse
+from audiera.protocol.machine import grant_purse
 from audiera.protocol.purposes import purpose_code
-from audiera.protocol.records import Account, AppKey, Asset, Grant, GrantUsage
+from audiera.protocol.records import Account, Asset, Grant, GrantUsage, Price
 from audiera.protocol.rights import REASONS, Decision, Use, cap_reasons, decide, standing_reasons
 from audiera.protocol.state import StateView
+from audiera.services.access.decisions import (
+    Decided,
+    access_price,
+    agreed_prices,
+    call_price,
+    decide_covered,
+    decide_model,
+    key_reasons,
+    use_of,
+)
 from audiera.services.access.meter import RowFields
+from audiera.services.access.tallies import Promise, Tallies, counted_rows
 from audiera.services.ledger.ports import Ledger
 
 _SKEW_US = 120_000_000
@@ -30,7 +40,6 @@ _SKEW_US = 120_000_000
 _LONGEST_US = 86_400_000_000
 """Longest a session may last: a day."""
 
-_MINUTE_MS = 60_000
 _REMEMBERED_SESSIONS = 100_000
 
 
@@ -56,8 +65,13 @@ class Authorization(NamedTuple):
     fields: RowFields
     """The row to make durable."""
 
-    charge: int
-    """Microcredits reserved."""
+    promise: Promise
+    """What is reserved."""
+
+    @property
+    def charge(self) -> int:
+        """Microcredits reserved."""
+        return self.promise.charge
 
 
 @dataclass
@@ -82,11 +96,8 @@ class Session:
     decided_at: int = -1
     """Height of the decisions kept below."""
 
-    standing: tuple[str, ...] = ()
-    """What speaks against every use of the session, at that height."""
-
-    decided: dict[int, tuple[Decision, int]] = field(default_factory=dict)
-    """Asset -> decision and license revision, at that height."""
+    decided: dict[int, Decided] = field(default_factory=dict)
+    """Asset -> decision, at that height."""
 
     end: int = 0
     """Moment after which it is over, whatever the ledger says."""
@@ -95,17 +106,6 @@ class Session:
     def number(self) -> int:
         """The node's number of the session."""
         return self.opening.number
-
-
-@dataclass
-class _Tally:
-    """What the node recorded under a grant and the ledger has not counted yet."""
-
-    accesses: int = 0
-    bytes: int = 0
-    charges: int = 0
-    keys: Counter[int] = field(default_factory=Counter)
-    """Application key -> its part of the charges."""
 
 
 class Gate:
@@ -131,7 +131,7 @@ class Gate:
         self._reserved = last_session
         self._opened = last_session
         self._sessions: dict[int, Session] = {}
-        self._tallies: dict[int, _Tally] = {}
+        self._tallies = Tallies()
 
     # ------------------------------------------------------------------ sessions
 
@@ -157,7 +157,7 @@ class Gate:
         grant = view.grant(opening.grant)
         if grant is None:
             raise NotFound(f"there is no grant {opening.grant}", code="unknown_object")
-        reasons = standing_reasons(grant, _use_of(opening, grant), self._now(view))
+        reasons = standing_reasons(grant, use_of(opening, grant), self._now())
         if reasons:
             raise _refusal(reasons)
         self._check_run(view, opening)
@@ -244,91 +244,97 @@ class Gate:
     # ------------------------------------------------------------------ decisions
 
     def authorize(self, session: Session, ask: Ask) -> Authorization | Decision:
-        """Decide about one access; a yes reserves its charge.
+        """Decide about one access; a yes reserves what it can cost.
+
+        Of an asset's bytes, the row is to be recorded at once. A model is called first: :meth:`finish` follows.
 
         Returns:
             The authorization, or the refusal with every reason.
         """
         view = self._ledger.state()
-        grant = self._decide_standing(session, view)
+        grant = self._grant_of(session, view)
         opening = session.opening
-        reasons = list(session.standing)
-        now = self._clock()
-        if now >= session.end:
-            reasons.append("session-expired")
+        decision, revision = self._decide(session, view, grant, ask)
+        reasons = [reason for reason in decision.reasons if reason != "allowed"]
         if not opening.app_key and session.rows - session.acknowledged >= view.params().credit_rows:
             reasons.append("credit-window")
-        key = view.app_key(opening.app_key) if opening.app_key else None
-        reasons += _key_reasons(key, ask, now) if key is not None else []
-        decision, revision = self._decide_asset(session, view, grant, ask, now)
-        reasons += [reason for reason in decision.reasons if reason != "allowed" and reason not in reasons]
         charge = 0
         if not reasons:
             charge = self._charge(session, view, grant, ask)
-            reasons += self._limits(view, grant, ask, charge)
-            if key is not None and charge > key.budget - key.spent - self._key_charges(key.number):
-                reasons.append("app-key-budget")
+            reasons += self._limits(view, grant, ask, charge, opening.app_key)
         if reasons:
             return Decision(allowed=False, reasons=tuple(reasons), rule=decision.rule)
-        self._count(session, grant.number, ask, charge)
-        if key is not None:
-            self._tallies[grant.number].keys[key.number] += charge
-        return Authorization(self.row(session, ask, revision), charge)
+        session.rows += 1
+        session.bytes += ask.bytes
+        promise = Promise(grant.number, ask.bytes, charge, opening.app_key)
+        self._tallies.reserve(promise)
+        if ask.op != OP_CALL:
+            self._tallies.enter(promise, promise)
+        return Authorization(self.row(session, ask, revision), promise)
 
-    def _decide_standing(self, session: Session, view: StateView) -> Grant:
-        """The session's grant; decisions taken at an earlier height are forgotten."""
-        height = self._ledger.head().height
+    def finish(self, call: Authorization, fields: RowFields, charge: int) -> None:
+        """A call is over and its row is to be recorded at once: what it took replaces what was reserved."""
+        self._tallies.enter(call.promise, call.promise._replace(bytes=fields.bytes, charge=charge))
+
+    def repeat(self, session: Session, ask: Ask) -> Decision:
+        """Decide whether bytes whose access is recorded may leave again: it costs nothing, but must still be right."""
+        view = self._ledger.state()
+        return self._decide(session, view, self._grant_of(session, view), ask)[0]
+
+    def _grant_of(self, session: Session, view: StateView) -> Grant:
         grant = view.grant(session.opening.grant)
         if grant is None:
             raise NotFound(f"there is no grant {session.opening.grant}", code="unknown_object")
-        if session.decided_at != height:
-            session.decided_at = height
-            session.decided.clear()
-        session.standing = standing_reasons(grant, _use_of(session.opening, grant), self._now(view))
         return grant
+
+    def _decide(self, session: Session, view: StateView, grant: Grant, ask: Ask) -> tuple[Decision, int]:
+        """What session, key, grant and asset say, and the license revision; caps, budget and credit left aside."""
+        opening = session.opening
+        now = self._now()
+        reasons = list(standing_reasons(grant, use_of(opening, grant), now))
+        if now >= session.end:
+            reasons.append("session-expired")
+        key = view.app_key(opening.app_key) if opening.app_key else None
+        reasons += key_reasons(key, ask.asset, now) if key is not None else []
+        decision, revision = self._decide_asset(session, view, grant, ask, now)
+        reasons += [reason for reason in decision.reasons if reason != "allowed" and reason not in reasons]
+        allowed = not reasons
+        return Decision(allowed=allowed, reasons=tuple(reasons) or ("allowed",), rule=decision.rule), revision
 
     def _decide_asset(
         self, session: Session, view: StateView, grant: Grant, ask: Ask, now: int
     ) -> tuple[Decision, int]:
+        """The decision about an asset, kept until the next block or the next moment its license speaks of."""
         if ask.op == OP_CALL:
-            return _decide_model(view, grant, ask, self._node), 0
+            return decide_model(view, grant, ask.asset, self._node), 0
+        height = self._ledger.head().height
+        if session.decided_at != height:
+            session.decided_at = height
+            session.decided.clear()
         known = session.decided.get(ask.asset)
-        if known is None:
-            known = _decide_covered(session, view, grant, ask.asset, now)
+        if known is None or now >= known.until:
+            known = decide_covered(session.opening, session.coverage, view, grant, ask.asset, now)
             session.decided[ask.asset] = known
-        return known
+        return known.decision, known.revision
 
     def _charge(self, session: Session, view: StateView, grant: Grant, ask: Ask) -> int:
         """The most this access can cost."""
         if ask.op == OP_CALL:
-            endpoint = view.endpoint(ask.asset)
-            return call_charge(endpoint.price, 1, ask.units) if endpoint is not None else 0
-        price = grant.terms[session.coverage[ask.asset][1]].price
-        if price is None or price.unit == "flat":
-            return 0
-        return price.amount if price.unit == "access" else -(-price.amount * ask.units // _MINUTE_MS)
+            return call_price(view, ask.asset, ask.units)
+        return access_price(grant.terms[session.coverage[ask.asset][1]].price, ask.units)
 
-    def _limits(self, view: StateView, grant: Grant, ask: Ask, charge: int) -> list[str]:
-        """Caps and budget, with what the ledger has not counted yet."""
-        tally = self._tallies.get(grant.number, _NOTHING)
+    def _limits(self, view: StateView, grant: Grant, ask: Ask, charge: int, app_key: int) -> list[str]:
+        """Caps and budgets, with what the ledger has not counted yet."""
+        tally = self._tallies.of(grant.number)
         usage = view.grant_usage(grant.number)
         used = GrantUsage(accesses=usage.accesses + tally.accesses, bytes=usage.bytes + tally.bytes)
         found = list(cap_reasons(grant, used, Use(purpose=grant.purpose, accesses=1, bytes=ask.bytes)))
         if charge and view.balance(grant_purse(grant.number)) - tally.charges < charge:
             found.append("budget-used-up")
+        key = view.app_key(app_key) if app_key else None
+        if key is not None and charge > key.budget - key.spent - self._tallies.of_key(key.number):
+            found.append("app-key-budget")
         return found
-
-    def _key_charges(self, key: int) -> int:
-        """What an application key has used and the ledger has not counted yet, under all grants."""
-        return sum(tally.keys[key] for tally in self._tallies.values())
-
-    def _count(self, session: Session, grant: int, ask: Ask, charge: int) -> None:
-        session.rows += 1
-        session.bytes += ask.bytes
-        tally = self._tallies.setdefault(grant, _Tally())
-        tally.accesses += 1
-        tally.bytes += ask.bytes
-        tally.charges += charge
 
     def row(self, session: Session, ask: Ask, policy: int) -> RowFields:
         """The row of an access asked for within a session."""
@@ -346,31 +352,35 @@ class Gate:
         )
 
     def settle(self, rows: np.ndarray) -> None:
-        """A batch is on the ledger: what it holds is counted there now.
+        """A batch is on the ledger: what it holds is counted there now."""
+        self._tallies.settle(rows)
 
-        Charges are released in proportion to the accesses, all of them with the last one.
+    def restore(self, rows: np.ndarray, sessions: Iterable[SessionOpen] = ()) -> None:
+        """Count rows an earlier process made durable and the ledger lacks.
+
+        Args:
+            rows: the rows, in their order.
+            sessions: sessions opened beside them, which the ledger lacks as well.
         """
-        for grant, count, size in _sums(rows):
-            tally = self._tallies.get(grant)
-            if tally is None:
-                continue
-            if count >= tally.accesses:
-                del self._tallies[grant]
-                continue
-            tally.charges -= tally.charges * count // tally.accesses
-            for key, charge in tally.keys.items():
-                tally.keys[key] = charge - charge * count // tally.accesses
-            tally.accesses -= count
-            tally.bytes = max(0, tally.bytes - size)
-
-    def restore(self, rows: np.ndarray) -> None:
-        """Count rows an earlier process made durable and the ledger lacks."""
         view = self._ledger.state()
-        for grant, count, size in _sums(rows):
-            tally = self._tallies.setdefault(grant, _Tally())
-            tally.accesses += count
-            tally.bytes += size
-            tally.charges = view.balance(grant_purse(grant))
+        opened = {session.number: session.app_key for session in sessions}
+        prices: dict[int, dict[int, Price | None]] = {}
+        for row in counted_rows(rows):
+            grant, asset, units = int(row["grant"]), int(row["asset"]), int(row["units"])
+            if row["flags"] & FLAG_FAILED:
+                charge = 0
+            elif row["op"] == OP_CALL:
+                charge = call_price(view, asset, units)
+            else:
+                if grant not in prices:
+                    prices[grant] = agreed_prices(view, grant)
+                charge = access_price(prices[grant].get(asset), units)
+            number = int(row["session"])
+            state = view.session(self._node, number) if number not in opened else None
+            key = opened.get(number, state.app_key if state is not None else 0)
+            promise = Promise(grant, int(row["bytes"]), charge, key)
+            self._tallies.reserve(promise)
+            self._tallies.enter(promise, promise)
 
     def decide_preview(self, asset: int) -> tuple[Decision, Asset | None]:
         """Whether a visitor without a grant may listen: only where the license simply allows previews."""
@@ -383,17 +393,14 @@ class Gate:
         license_ = view.license(record.license)
         if license_ is None:
             return Decision(allowed=False, reasons=("no-rule",)), record
-        decision = decide(license_, None, Use(purpose="preview"), self._now(view))
+        decision = decide(license_, None, Use(purpose="preview"), self._now())
         if decision.allowed and (decision.rule is None or decision.rule.verdict != "allow"):
             return Decision(allowed=False, reasons=("needs-grant",), rule=decision.rule), record
         return decision, record
 
-    def _now(self, view: StateView) -> int:
+    def _now(self) -> int:
         """The later of the node's clock and block time: neither may be used to stretch a grant."""
         return max(self._clock(), self._ledger.head().time)
-
-
-_NOTHING = _Tally()
 
 
 def preview_row(asset: Asset, size: int, units: int, revision: int) -> RowFields:
@@ -408,24 +415,6 @@ def preview_row(asset: Asset, size: int, units: int, revision: int) -> RowFields
         policy=revision,
         purpose=purpose_code("preview"),
         op=OP_PREVIEW,
-    )
-
-
-def _sums(rows: np.ndarray) -> list[tuple[int, int, int]]:
-    """(grant, accesses, bytes) of the rows that were authorized under a grant."""
-    authorized = rows[np.isin(rows["op"], (OP_WHOLE, OP_RANGE, OP_CALL)) & (rows["grant"] > 0)]
-    grants, places = np.unique(authorized["grant"], return_inverse=True)
-    counts = np.bincount(places, minlength=len(grants))
-    found = []
-    for place, grant in enumerate(grants.tolist()):
-        size = int(authorized["bytes"][places == place].sum()) if len(grants) <= 64 else 0
-        found.append((grant, int(counts[place]), size))
-    return found
-
-
-def _use_of(opening: SessionOpen, grant: Grant) -> Use:
-    return Use(
-        purpose=opening.purpose, commercial=grant.commercial, territory=grant.territory, account=opening.consumer
     )
 
 
@@ -446,46 +435,9 @@ def _check_app_key(view: StateView, opening: SessionOpen, now: int) -> None:
         raise NotPermitted(f"application key {key.number} was revoked or has expired", code="key_expired")
     if opening.purpose not in key.purposes:
         raise NotPermitted(
-            f"application key {key.number} is for {', '.join(key.purposes)}, not {opening.purpose}", code="app_key_scope"
+            f"application key {key.number} is for {', '.join(key.purposes)}, not {opening.purpose}",
+            code="app_key_scope",
         )
-
-
-def _key_reasons(key: AppKey, ask: Ask, now: int) -> list[str]:
-    """What speaks against an application key's use, whatever its grant says."""
-    found = []
-    if key.revoked or key.expires_at <= now:
-        found.append("app-key-ended")
-    if key.models and ask.asset not in key.models:
-        found.append("app-key-scope")
-    return found
-
-
-def _decide_covered(session: Session, view: StateView, grant: Grant, number: int, now: int) -> tuple[Decision, int]:
-    """Decide about an asset by the terms that were agreed for it."""
-    covered = session.coverage.get(number)
-    asset = view.asset(number)
-    if asset is None:
-        return Decision(allowed=False, reasons=("asset-unknown",)), 0
-    if covered is None:
-        return Decision(allowed=False, reasons=("not-covered",)), 0
-    terms = grant.terms[covered[1]]
-    license_ = view.license(terms.license, terms.revision)
-    if license_ is None:
-        return Decision(allowed=False, reasons=("grant-other-license",)), terms.revision
-    decision = decide(license_, grant, _use_of(session.opening, grant), now)
-    if asset.status != "active":
-        against = tuple(reason for reason in decision.reasons if reason != "allowed")
-        decision = Decision(allowed=False, reasons=(*against, f"asset-{asset.status}"), rule=decision.rule)
-    return decision, terms.revision
-
-
-def _decide_model(view: StateView, grant: Grant, ask: Ask, node: int) -> Decision:
-    endpoint = view.endpoint(ask.asset)
-    if grant.model != ask.asset:
-        return Decision(allowed=False, reasons=("not-covered",))
-    if endpoint is None or not endpoint.active or endpoint.node != node:
-        return Decision(allowed=False, reasons=("model-inactive",))
-    return Decision(allowed=True, reasons=("allowed",))
 
 
 def _refusal(reasons: tuple[str, ...]) -> AccessRefused:

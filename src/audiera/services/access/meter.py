@@ -13,22 +13,28 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from audiera.protocol.accesses import ROW_BYTES, SessionOpen, Watermark
+from audiera.protocol.accesses import ROW_BYTES, SessionOpen, Watermark, pack_row
 from audiera.protocol.accesses.receipts import Receipt, ReceiptGroup
-from audiera.protocol.errors import StorageError, Unavailable
+from audiera.protocol.accesses.rows import OP_REFUSAL
+from audiera.protocol.errors import RequestError, StorageError, Unavailable
 from audiera.services.access.companions import Companions, Request, decode_companions, encode_companions
 from audiera.services.storage.ports import WriteAheadFile
 
 Clock = Callable[[], int]
 """Microseconds since 1970 UTC."""
 
-_ROW: Final = struct.Struct("<6Q3I2BH")
 _TIME_AT: Final = 8
 _REMEMBERED: Final = 200_000
 """How many answered requests are remembered, oldest forgotten first."""
 
-_LARGEST_GROUP: Final = 65_536
-"""Rows in one group at the most."""
+LARGEST_GROUP: Final = 16_384
+"""Rows in one group at the most; whatever they hold, they fit into one batch."""
+
+MOST_BESIDE: Final = 512
+"""Sessions, and watermarks, beside one group at the most, for the same reason."""
+
+LONGEST_NAME: Final = 512
+"""Characters in a caller's name for an access at the most."""
 
 
 class RowFields(NamedTuple):
@@ -65,6 +71,12 @@ class RowFields(NamedTuple):
     """Flag bits."""
 
 
+_CARRIER: Final = RowFields(
+    asset=0, consumer=0, grant=0, session=0, bytes=0, units=0, policy=0, purpose=0, op=OP_REFUSAL
+)
+"""A row that says no refusals were made: what waits beside rows needs one, and nobody else may make any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A durable row."""
@@ -98,6 +110,22 @@ class Unsealed(NamedTuple):
     """What stands beside them."""
 
 
+class _Group:
+    """Rows that will become durable together, and what stands beside them."""
+
+    def __init__(self) -> None:
+        self.rows = bytearray()
+        self.waiters: list[asyncio.Future[Recorded]] = []
+        self.sessions: list[SessionOpen] = []
+        self.watermarks: dict[int, Watermark] = {}
+        self.requests: list[Request] = []
+
+    @property
+    def is_full(self) -> bool:
+        beside = max(len(self.sessions), len(self.watermarks))
+        return len(self.waiters) >= LARGEST_GROUP or beside >= MOST_BESIDE
+
+
 class Meter:
     """Makes rows durable, in groups.
 
@@ -109,6 +137,9 @@ class Meter:
         sign: the node's signature of a message.
         next_index: index the ledger expects next of this node; rows below are on it.
         last_t: time of the newest row on the ledger.
+
+    Raises:
+        StorageError: rows are missing between what the ledger has and what the file has.
     """
 
     def __init__(
@@ -133,18 +164,11 @@ class Meter:
         self._failure: str | None = None
         self._answered: OrderedDict[tuple[int, str], Recorded] = OrderedDict()
         self._waiting_requests: dict[tuple[int, str], asyncio.Future[Recorded]] = {}
-        self._begin_group()
+        self._forming: deque[_Group] = deque([_Group()])
         self._is_committing = False
         self.unsealed: deque[Unsealed] = deque()
         self.arrived = asyncio.Event()
         self._recover(next_index)
-
-    def _begin_group(self) -> None:
-        self._rows = bytearray()
-        self._waiters: list[asyncio.Future[Recorded]] = []
-        self._sessions: list[SessionOpen] = []
-        self._watermarks: list[Watermark] = []
-        self._requests: list[Request] = []
 
     def _recover(self, next_index: int) -> None:
         """Take up the groups an earlier process made durable: what the ledger lacks is still to be sealed."""
@@ -158,11 +182,24 @@ class Meter:
                 (newest,) = struct.unpack_from("<Q", rows, len(rows) - ROW_BYTES + _TIME_AT)
                 self._last_t = max(self._last_t, newest)
                 self._next_index = max(self._next_index, first_index + count)
-            if first_index + count > next_index or (not count and first_index >= next_index):
+            if first_index + count > next_index:
                 skipped = max(next_index - first_index, 0)
-                self.unsealed.append(Unsealed(first_index + skipped, rows[skipped * ROW_BYTES :], companions))
-        if self.unsealed:
-            self.arrived.set()
+                self._keep(Unsealed(first_index + skipped, rows[skipped * ROW_BYTES :], companions), next_index)
+
+    def _keep(self, recovered: Unsealed, next_index: int) -> None:
+        """Keep a recovered group, which must follow what is on the ledger or the group before it."""
+        last = self.unsealed[-1] if self.unsealed else None
+        expected = next_index if last is None else last.first_index + len(last.rows) // ROW_BYTES
+        if recovered.first_index != expected:
+            raise StorageError(
+                f"the ledger and the write-ahead file go up to row {expected}, and the next one in the file is "
+                f"{recovered.first_index}: receipts were given for rows that are gone; restore the newer ledger",
+                code="rows_missing",
+                expected=expected,
+                got=recovered.first_index,
+            )
+        self.unsealed.append(recovered)
+        self.arrived.set()
 
     @property
     def next_index(self) -> int:
@@ -178,21 +215,52 @@ class Meter:
         """Stop for good: from here on every access is refused, so that nothing leaves unrecorded."""
         if self._failure is None:
             self._failure = why
-        for future in self._waiters:
+        forming, self._forming = self._forming, deque([_Group()])
+        for group in forming:
+            self._refuse(group.waiters)
+        self.arrived.set()
+
+    def _refuse(self, waiters: "list[asyncio.Future[Recorded]]") -> None:
+        for future in waiters:
             if not future.done():
-                future.set_exception(Unavailable(why, code="meter_stopped"))
+                future.set_exception(Unavailable(self._failure or "", code="meter_stopped"))
+                future.exception()  # whoever waits is told; a row nobody waits for is no fault of its own
 
     def add_session(self, session: SessionOpen) -> None:
         """A session was opened; it becomes durable with the next group."""
-        self._sessions.append(session)
+        self._forming[-1].sessions.append(session)
+        self._close_full_group()
 
     def add_watermark(self, watermark: Watermark) -> None:
-        """A watermark was received; it becomes durable with the next group."""
-        self._watermarks.append(watermark)
+        """A watermark was received; it becomes durable with the next group, unless a later one of its session does."""
+        known = self._forming[-1].watermarks.get(watermark.session)
+        if watermark.rows and (known is None or watermark.rows > known.rows):
+            self._forming[-1].watermarks[watermark.session] = watermark
+            self._close_full_group()
+
+    def _close_full_group(self) -> None:
+        """Begin the next group once this one is full: what is beside it must not outgrow a batch, rows or not."""
+        group = self._forming[-1]
+        if not group.is_full or self._failure is not None:
+            return
+        if group.waiters:
+            self._forming.append(_Group())
+        else:
+            self._enter(_CARRIER)
 
     def answered(self, session: int, request: str) -> Recorded | None:
         """The row an earlier identical request became; None when it is new."""
         return self._answered.get((session, request))
+
+    async def known(self, session: int, request: str) -> Recorded | None:
+        """The row a request of this name became or is becoming; None, without waiting, when it is new.
+
+        Raises:
+            Unavailable: the meter stopped before that row was durable.
+        """
+        name = (session, request)
+        waiting = self._waiting_requests.get(name)
+        return self._answered.get(name) if waiting is None else await asyncio.shield(waiting)
 
     async def record(self, fields: RowFields, *, request: str = "") -> Recorded:
         """Make a row durable; returns only then.
@@ -203,34 +271,51 @@ class Meter:
 
         Raises:
             Unavailable: the meter has stopped.
+            RequestError: the name is too long.
+            BatchError: no such row can be.
         """
         name = (fields.session, request)
         if request:
-            known = self._answered.get(name)
+            known = await self.known(*name)
             if known is not None:
                 return known
-            waiting = self._waiting_requests.get(name)
-            if waiting is not None:
-                return await asyncio.shield(waiting)
+        if len(request) > LONGEST_NAME:
+            raise RequestError(
+                f"a name has at most {LONGEST_NAME} characters, got {len(request)}", code="name_too_long"
+            )
         if self._failure is not None:
             raise Unavailable(self._failure, code="meter_stopped")
-        future = self._enter(fields)
+        future = self._enter(fields, request)
         if request:
             self._waiting_requests[name] = future
-            self._requests.append(Request(session=fields.session, request=request, index=self._next_index - 1))
         return await asyncio.shield(future)
 
-    def _enter(self, fields: RowFields) -> "asyncio.Future[Recorded]":
+    def _enter(self, fields: RowFields, request: str = "") -> "asyncio.Future[Recorded]":
         loop = asyncio.get_running_loop()
-        self._last_t = max(self._clock(), self._last_t + 1)
-        asset, consumer, grant, session, size, units, policy, purpose, op, flags = fields
-        row = _ROW.pack(
-            asset, self._last_t, consumer, grant, session, size, units, self._node, policy, purpose, op, flags
+        t = max(self._clock(), self._last_t + 1)
+        row = pack_row(
+            asset=fields.asset,
+            t=t,
+            consumer=fields.consumer,
+            grant=fields.grant,
+            session=fields.session,
+            size=fields.bytes,
+            units=fields.units,
+            node=self._node,
+            policy=fields.policy,
+            purpose=fields.purpose,
+            op=fields.op,
+            flags=fields.flags,
         )
-        self._rows += row
-        self._next_index += 1
+        group = self._forming[-1]
+        group.rows += row
         future: asyncio.Future[Recorded] = loop.create_future()
-        self._waiters.append(future)
+        group.waiters.append(future)
+        if request:
+            group.requests.append(Request(session=fields.session, request=request, index=self._next_index))
+        self._last_t = t
+        self._next_index += 1
+        self._close_full_group()
         if not self._is_committing:
             self._is_committing = True
             loop.call_soon(self._commit)
@@ -238,21 +323,21 @@ class Meter:
 
     def _commit(self) -> None:
         """Send what has gathered to the disk; whatever arrives meanwhile forms the next group."""
-        count = min(len(self._waiters), _LARGEST_GROUP)
-        first_index = self._next_index - len(self._waiters)
-        rows, waiters = bytes(self._rows[: count * ROW_BYTES]), self._waiters[:count]
-        end = first_index + count
+        if self._failure is not None:
+            self.fail(self._failure)
+            return
+        group = self._forming.popleft()
+        if not self._forming:
+            self._forming.append(_Group())
+        rows = bytes(group.rows)
+        first_index = self._next_index - sum(len(later.waiters) for later in self._forming) - len(group.waiters)
         companions = Companions(
-            sessions=tuple(self._sessions),
-            watermarks=tuple(self._watermarks),
-            requests=tuple(request for request in self._requests if request.index < end),
+            sessions=tuple(group.sessions),
+            watermarks=tuple(group.watermarks.values()),
+            requests=tuple(group.requests),
         )
-        later = (self._rows[count * ROW_BYTES :], self._waiters[count:], self._requests)
-        self._begin_group()
-        self._rows, self._waiters = later[0], later[1]
-        self._requests = [request for request in later[2] if request.index >= end]
         job = asyncio.get_running_loop().run_in_executor(self._thread, self._append, first_index, rows, companions)
-        job.add_done_callback(lambda done: self._committed(done, first_index, rows, companions, waiters))
+        job.add_done_callback(lambda done: self._committed(done, first_index, rows, companions, group.waiters))
 
     def _append(self, first_index: int, rows: bytes, companions: Companions) -> ReceiptGroup:
         self._file.append(first_index, rows, encode_companions(companions))
@@ -277,14 +362,12 @@ class Meter:
         companions: Companions,
         waiters: "list[asyncio.Future[Recorded]]",
     ) -> None:
-        try:
-            group = done.result()
-        except (StorageError, OSError) as cause:
-            self.fail(f"the write-ahead file failed, so nothing more is served: {cause}")
-            for future in waiters:
-                if not future.done():
-                    future.set_exception(Unavailable(self._failure or "", code="meter_stopped"))
+        fault = done.exception()
+        if fault is not None:
+            self.fail(f"the write-ahead file failed, so nothing more is served: {fault}")
+            self._refuse(waiters)
             return
+        group = done.result()
         self.unsealed.append(Unsealed(first_index, rows, companions))
         self.arrived.set()
         for request in companions.requests:
@@ -294,10 +377,9 @@ class Meter:
         for position, future in enumerate(waiters):
             if not future.done():
                 future.set_result(Recorded(group, position))
-        if self._waiters:
+        self._is_committing = bool(self._forming[0].waiters)
+        if self._is_committing:
             self._commit()
-        else:
-            self._is_committing = False
 
     def _remember(self, name: tuple[int, str], recorded: Recorded) -> None:
         self._answered[name] = recorded
@@ -307,10 +389,11 @@ class Meter:
     def take(self, most: int) -> list[Unsealed]:
         """Durable groups to be sealed next, whole ones, at most ``most`` rows unless the first alone has more."""
         taken: list[Unsealed] = []
-        rows = 0
+        rows = beside = 0
         for unsealed in self.unsealed:
             rows += len(unsealed.rows) // ROW_BYTES
-            if taken and rows > most:
+            beside += len(unsealed.companions.sessions) + len(unsealed.companions.watermarks)
+            if taken and (rows > most or beside > 2 * MOST_BESIDE):
                 break
             taken.append(unsealed)
         return taken
@@ -319,11 +402,13 @@ class Meter:
         """The first ``count`` groups are on the ledger; whole segments below ``next_index`` are forgotten."""
         for _ in range(count):
             self.unsealed.popleft()
-        if not self.unsealed:
+        if not self.unsealed and self._failure is None:
             self.arrived.clear()
         self._file.forget(next_index)
 
     def close(self) -> None:
-        """Finish the group in flight and give the file back."""
+        """Finish the group in flight and give the file back; whatever else waits is refused by the loop."""
+        if self._failure is None:
+            self._failure = "the meter is closed"
         self._thread.shutdown(wait=True)
         self._file.close()

@@ -45,6 +45,6 @@ class Refusals:
         now = self._clock()
         old = [key for key, entry in self._seen.items() if now - entry[0] >= older_than_us]
         for key in old:
-            _, count = self._seen.pop(key)
-            if count:
-                await self._meter.record(key[0]._replace(units=count))
+            entry = self._seen.pop(key, None)
+            if entry is not None and entry[1]:
+                await self._meter.record(key[0]._replace(units=entry[1]))

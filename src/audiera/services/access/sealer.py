@@ -7,10 +7,10 @@ from concurrent.futures import Future
 
 import numpy as np
 
-from audiera.protocol.accesses import HEADER_BYTES, ROW, seal
+from audiera.protocol.accesses import HEADER_BYTES, ROW, SessionOpen, seal
 from audiera.protocol.accesses.rows import FLAG_LATE
 from audiera.protocol.encoding import digest
-from audiera.protocol.errors import AudieraError
+from audiera.protocol.errors import AudieraError, LedgerError
 from audiera.protocol.results import TransactionResult
 from audiera.protocol.transactions import RecordAccesses
 from audiera.services.access.meter import Meter, Unsealed
@@ -70,6 +70,7 @@ class Sealer:
         self._last_header_hash = state.last_header_hash
         self._progress = asyncio.Condition()
         self._is_urgent = asyncio.Event()
+        self._has_ended = False
         self._waiting = 0
 
     @property
@@ -78,18 +79,30 @@ class Sealer:
         return self._next_index
 
     async def run(self) -> None:
-        """Seal until cancelled; a batch the ledger refuses stops the meter, so that nothing more is served."""
+        """Seal until cancelled, or until a meter that has stopped has nothing left.
+
+        However it ends, the meter stops with it: nothing is served that nobody would post. A batch the ledger refuses
+        ends it.
+        """
+        why = "accesses are no longer recorded on the ledger, so nothing more is served"
         try:
-            while True:
-                await self._meter.arrived.wait()
-                if len(self._meter.take(BATCH_ROWS)) == len(self._meter.unsealed) and not self._waiting:
-                    await self._pause()
-                await self._seal_next()
+            await self._seal_all()
         except AudieraError as error:
-            self._meter.fail(f"accesses cannot be recorded on the ledger, so nothing more is served: {error.message}")
+            why = f"accesses cannot be recorded on the ledger, so nothing more is served: {error.message}"
             _log.critical("access.seal_failed code=%s", error.code)
+        finally:
+            self._has_ended = True
+            self._meter.fail(why)
             async with self._progress:
                 self._progress.notify_all()
+
+    async def _seal_all(self) -> None:
+        await self._meter.arrived.wait()
+        while self._meter.unsealed:
+            if len(self._meter.take(BATCH_ROWS)) == len(self._meter.unsealed) and not self._waiting:
+                await self._pause()
+            await self._seal_next()
+            await self._meter.arrived.wait()
 
     async def _pause(self) -> None:
         """Let rows gather, unless somebody waits for them."""
@@ -101,10 +114,10 @@ class Sealer:
 
     async def _seal_next(self) -> None:
         taken = self._meter.take(BATCH_ROWS)
-        if not any(entry.rows for entry in taken):
-            self._meter.sealed(len(taken), self._next_index)
-            return
         batch, rows = await asyncio.to_thread(self._make_batch, taken)
+        while len(batch) > self._ledger.state().params().max_batch_bytes and len(taken) > 1:
+            taken = taken[: len(taken) // 2]
+            batch, rows = await asyncio.to_thread(self._make_batch, taken)
         result = await asyncio.wrap_future(self._submit(RecordAccesses(batch=batch)))
         if not result.ok:
             raise AudieraError(f"the ledger refused a batch: {result.message}", code=result.code)
@@ -116,17 +129,23 @@ class Sealer:
             self._progress.notify_all()
 
     def _make_batch(self, taken: list[Unsealed]) -> tuple[bytes, np.ndarray]:
-        data = bytearray().join(entry.rows for entry in taken)
-        rows = np.frombuffer(data, dtype=ROW)
-        params = self._ledger.state().params()
-        oldest = self._clock() - params.row_lag_us + _LATE_MARGIN_US
+        if taken[0].first_index != self._next_index:
+            raise LedgerError(
+                f"row {self._next_index} is next on the ledger, and row {taken[0].first_index} is to be sealed; "
+                "another process has sealed for this node",
+                code="rows_missing",
+            )
+        view = self._ledger.state()
+        rows = np.frombuffer(bytearray().join(entry.rows for entry in taken), dtype=ROW)
+        # Block time may be ahead of the clock, when that was set back: the ledger judges by block time.
+        now = max(self._clock(), self._ledger.head().time)
+        oldest = now - view.params().row_lag_us + _LATE_MARGIN_US
         rows["flags"][rows["t"] < np.uint64(max(oldest, 0))] |= np.uint16(FLAG_LATE)
-        sessions = sorted(
-            (session for entry in taken for session in entry.companions.sessions), key=lambda session: session.number
-        )
+        last_session = view.node(self._node).last_session
+        opened = (session for entry in taken for session in entry.companions.sessions)
         batch = seal(
             rows,
-            sessions,
+            sorted((session for session in opened if session.number > last_session), key=_number_of),
             [watermark for entry in taken for watermark in entry.companions.watermarks],
             chain_id=self._chain_id,
             node=self._node,
@@ -147,9 +166,13 @@ class Sealer:
         self._is_urgent.set()
         try:
             async with self._progress:
-                await self._progress.wait_for(lambda: self._next_index >= target or self._meter.failure is not None)
+                await self._progress.wait_for(lambda: self._next_index >= target or self._has_ended)
         finally:
             self._waiting -= 1
         if self._next_index < target:
             raise AudieraError(self._meter.failure or "the sealer has stopped", code="meter_stopped")
         return self._ledger.head().height
+
+
+def _number_of(session: SessionOpen) -> int:
+    return session.number

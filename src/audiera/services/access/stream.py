@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NoReturn
 
-from audiera.protocol.accesses.rows import OP_RANGE, OP_WHOLE
-from audiera.protocol.errors import NotFound, RequestError
+from audiera.protocol.accesses.rows import MAX_ROW_BYTES, OP_RANGE, OP_WHOLE
+from audiera.protocol.errors import NotFound, RequestError, StorageError
 from audiera.protocol.records import Asset
 from audiera.protocol.rights import Decision
 from audiera.services.access.gate import Ask, Gate, Session, preview_row, refuse
@@ -41,6 +42,8 @@ class Delivery:
             at, end = self.start, self.start + self.length
             while at < end:
                 piece = self.reader.read(at, min(PIECE_BYTES, end - at))
+                if not piece:
+                    raise StorageError(f"the blob of asset {self.asset.number} ends at byte {at}, not at {end}")
                 at += len(piece)
                 yield piece
         finally:
@@ -75,32 +78,50 @@ class Stream:
             number: ledger number of the asset.
             start: first byte.
             length: how many; None for all from ``start``.
-            request: the caller's name for this access; the same name again is the same access.
+            request: the caller's name for this access; the same bytes asked for by the same name are the same access,
+                as long as session, grant and asset stand.
 
         Raises:
             AccessRefused: the decision was no; the refusal is recorded.
             NotFound: no such asset, or its bytes are not at this node.
             RequestError: the range is not inside the asset.
+            StorageError: what is stored is not what the ledger says of the asset.
             Unavailable: accesses cannot be recorded now.
         """
         asset = self._ledger.state().asset(number)
         if asset is None:
             raise NotFound(f"there is no asset {number}", code="unknown_object")
         ask = _ask(asset, start, length)
-        answered = self._meter.answered(session.number, request) if request else None
-        if answered is not None:
-            return Delivery(answered, asset, start, ask.bytes, self._blobs.open(asset.content.blob))
         reader = self._blobs.open(asset.content.blob)
         try:
-            answer = self._gate.authorize(session, ask)
-            if isinstance(answer, Decision):
-                await self._refusals.record(self._gate.row(session, ask, 0), answer.reasons)
-                raise refuse(answer)
-            recorded = await self._meter.record(answer.fields, request=request)
+            if reader.size != asset.content.size:
+                raise StorageError(
+                    f"asset {number} has {asset.content.size} bytes on the ledger, {reader.size} are stored",
+                    code="blob_differs",
+                )
+            # The name holds what was asked for, so that no name ever releases bytes its row does not stand for.
+            name = f"{request}/{number}/{start}/{ask.bytes}" if request else ""
+            recorded = await self._record(session, ask, name)
         except BaseException:
             reader.close()
             raise
         return Delivery(recorded, asset, start, ask.bytes, reader)
+
+    async def _record(self, session: Session, ask: Ask, name: str) -> Recorded:
+        known = await self._meter.known(session.number, name) if name else None
+        if known is not None:
+            decision = self._gate.repeat(session, ask)
+            if decision.allowed:
+                return known
+            await self._refuse(session, ask, decision)
+        answer = self._gate.authorize(session, ask)
+        if isinstance(answer, Decision):
+            await self._refuse(session, ask, answer)
+        return await self._meter.record(answer.fields, request=name)
+
+    async def _refuse(self, session: Session, ask: Ask, decision: Decision) -> NoReturn:
+        await self._refusals.record(self._gate.row(session, ask, 0), decision.reasons)
+        raise refuse(decision)
 
     async def preview(self, number: int, size: int) -> Recorded:
         """Record a visitor's preview of ``size`` bytes; only then may it be sent.
@@ -125,8 +146,10 @@ def _ask(asset: Asset, start: int, length: int | None) -> Ask:
     if not 0 <= start < size:
         raise RequestError(f"the asset has {size} bytes, byte {start} is asked for", code="range_invalid", size=size)
     wanted = min(length if length is not None else size - start, size - start)
-    if wanted < 1:
-        raise RequestError("at least one byte must be asked for", code="range_invalid", size=size)
+    if not 1 <= wanted < MAX_ROW_BYTES:
+        raise RequestError(
+            f"1 to {MAX_ROW_BYTES - 1} bytes can be asked for at a time, got {wanted}", code="range_invalid", size=size
+        )
     duration = asset.content.technical.duration_ms
     if wanted == size:
         return Ask(asset.number, OP_WHOLE, wanted, duration)

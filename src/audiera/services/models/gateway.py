@@ -16,10 +16,10 @@ from audiera.protocol.errors import Conflict, NotFound
 from audiera.protocol.machine import call_charge
 from audiera.protocol.records import Endpoint, Model
 from audiera.protocol.rights import Decision
-from audiera.services.access import Ask, Gate, Meter, Recorded, Refusals, Session
+from audiera.services.access import Ask, Authorization, Gate, Meter, Recorded, Refusals, Session
 from audiera.services.access.gate import refuse
 from audiera.services.ledger.ports import Ledger
-from audiera.services.models.ports import CallAnswer, CallRequest, ModelError
+from audiera.services.models.ports import CallAnswer, CallRequest, ModelError, Runner
 from audiera.services.models.registry import Registry
 
 LONGEST_AUDIO_S = 600
@@ -68,6 +68,7 @@ class Gateway:
         self._meter = meter
         self._refusals = refusals
         self._node = node
+        self._at_work: set[tuple[int, str]] = set()
         self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="model")
 
     async def call(self, session: Session, model_number: int, request: CallRequest, *, name: str = "") -> Called:
@@ -87,26 +88,41 @@ class Gateway:
         """
         model, endpoint = self._find(model_number)
         runner = self._registry.runner(model)
-        if name and self._meter.answered(session.number, name) is not None:
-            raise Conflict("a call of this name was answered and charged before", code="call_repeated")
+        place = (session.number, name)
+        if name and (place in self._at_work or self._meter.answered(*place) is not None):
+            raise Conflict("a call of this name is at work, or was answered and charged before", code="call_repeated")
         heard = audio_seconds(request.body, request.media_type)
-        most = _most_seconds(endpoint, heard)
-        ask = Ask(model.number, OP_CALL, 0, most)
-        decision = self._gate.authorize(session, ask)
-        if isinstance(decision, Decision):
-            await self._refusals.record(self._gate.row(session, ask, 0), decision.reasons)
-            raise refuse(decision)
-        loop = asyncio.get_running_loop()
+        ask = Ask(model.number, OP_CALL, 0, heard + LONGEST_AUDIO_S)
+        call = self._gate.authorize(session, ask)
+        if isinstance(call, Decision):
+            await self._refusals.record(self._gate.row(session, ask, 0), call.reasons)
+            raise refuse(call)
+        self._at_work.add(place)
         try:
-            answer = await loop.run_in_executor(self._threads, runner.run, request)
-        except ModelError:
-            await self._meter.record(decision.fields._replace(units=heard, flags=FLAG_FAILED), request=name)
-            raise
-        seconds = min(most, heard + audio_seconds(answer.body, answer.media_type))
-        fields = decision.fields._replace(units=seconds, bytes=len(answer.body))
-        recorded = await self._meter.record(fields, request=name)
-        price = call_charge(endpoint.price, 1, seconds)
+            answer, seconds = await self._run(runner, call, request, heard)
+            price = call_charge(endpoint.price, 1, seconds)
+            fields = call.fields._replace(units=seconds, bytes=len(answer.body))
+            self._gate.finish(call, fields, price)
+            recorded = await self._meter.record(fields, request=name)
+        finally:
+            self._at_work.discard(place)
         return Called(answer, recorded, seconds, price, endpoint.price.version)
+
+    async def _run(
+        self, runner: Runner, call: Authorization, request: CallRequest, heard: int
+    ) -> tuple[CallAnswer, int]:
+        """The answer and its started seconds of audio, in and out; however a call fails, that is recorded."""
+        is_answered = False
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, runner.run, request)
+            seconds = heard + audio_seconds(answer.body, answer.media_type)
+            is_answered = True
+        finally:
+            if not is_answered:
+                failed = call.fields._replace(units=heard, flags=FLAG_FAILED)
+                self._gate.finish(call, failed, 0)
+                await self._meter.record(failed)
+        return answer, seconds
 
     def _find(self, number: int) -> tuple[Model, Endpoint]:
         view = self._ledger.state()
@@ -120,11 +136,6 @@ class Gateway:
     def close(self) -> None:
         """Finish calls at work."""
         self._threads.shutdown(wait=True)
-
-
-def _most_seconds(endpoint: Endpoint, heard: int) -> int:
-    """The audio a call is reserved for: all a call may have, when audio is priced at all."""
-    return heard + LONGEST_AUDIO_S if endpoint.price.per_audio_second else max(heard, LONGEST_AUDIO_S)
 
 
 def audio_seconds(body: bytes, media_type: str) -> int:

@@ -74,7 +74,11 @@ class OnnxRunner:
             pipe = self._pipe
             if pipe is None:
                 raise ModelError("the model's worker is closed", code="model_unusable")
-            pipe.send_bytes(request.media_type.encode("ascii", "replace") + b"\n" + request.body)
+            try:
+                pipe.send_bytes(request.media_type.encode("ascii", "replace") + b"\n" + request.body)
+            except OSError as cause:
+                self._end()
+                raise ModelError("the model's worker crashed", code="model_crashed") from cause
             return CallAnswer(self._expect(b"answer:", self._timeout_s), "application/json")
 
     def _end(self) -> None:
