@@ -3,7 +3,6 @@
 Source: CometBFT v0.39, specification "light-client/verification".
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from audiera.protocol.chain.header import Header, header_hash
@@ -84,20 +83,22 @@ def verify_light(trusted: TrustedState, block: LightBlock, *, now_ns: int, perio
     Raises:
         ProofError: why the block is not to be trusted.
     """
-    chain_id = trusted.header.chain_id
-    _check_form(block, chain_id)
+    _check_form(block, trusted.header.chain_id)
     _check_time(trusted, block, now_ns, period_ns)
     if block.header.height == trusted.header.height + 1:
         if block.header.validators_hash != trusted.header.next_validators_hash:
             raise ProofError("the trusted header names other validators for this height")
     else:
-        _check_overlap(trusted.next_validators, block, chain_id, verify)
+        _check_overlap(trusted, block, verify)
     _check_signed(block, verify)
 
 
-def _check_overlap(known: Sequence[Validator], block: LightBlock, chain_id: str, verify: Verify) -> None:
+def _check_overlap(trusted: TrustedState, block: LightBlock, verify: Verify) -> None:
     """More than one third of the power known must have signed: one honest validator among them."""
-    power = signed_power(block.validators, chain_id, block.commit, verify, trusted=known)
+    known = trusted.next_validators
+    if validators_hash(known) != trusted.header.next_validators_hash:
+        raise ProofError("the validators relied on are not those the trusted header names")
+    power = signed_power(block.validators, block.header.chain_id, block.commit, verify, trusted=known)
     total = sum(validator.power for validator in known)
     if power * 3 <= total:
         raise ProofError(f"more than a third of the known {total} expected, {power} signed; verify a block between")

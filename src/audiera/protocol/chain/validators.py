@@ -50,9 +50,11 @@ def signed_power(
         trusted: count only these validators, with the power they have here; empty counts all.
 
     Raises:
-        ProofError: an entry does not fit its validator, or a signature is wrong.
+        ProofError: an entry does not fit its validator, a signature is wrong, or a validator counts more than once.
     """
     ordered = in_order(validators)
+    if len(dict.fromkeys(validator.key for validator in ordered)) != len(ordered):
+        raise ProofError("a validator appears twice in the set; its one signature would count twice")
     if len(commit.signatures) != len(ordered):
         raise ProofError(f"{len(ordered)} commit entries expected, got {len(commit.signatures)}")
     powers = {validator.key: validator.power for validator in trusted or ordered}
