@@ -28,6 +28,7 @@ from audiera.services.ledger.execution import Executor
 from audiera.services.ledger.home import LedgerHome
 from audiera.services.ledger.logtree import LogTree
 from audiera.services.ledger.ports import Head
+from audiera.services.ledger.reading import CommittedState
 from audiera.services.ledger.recovery import recover
 from audiera.services.storage.blocklog import nothing_after
 
@@ -98,6 +99,7 @@ class SoloLedger:
         self._now = now
         self._settings = settings
         self._after = after
+        self._state = CommittedState(home.database)
         self._executor = Executor(home.genesis, home.database, after=after)
         self._parent = recover(home, self._executor)
         self._wake = threading.Condition(self._executor.lock)
@@ -366,7 +368,7 @@ class SoloLedger:
 
     def state(self) -> StateView:
         """The committed state, for reading."""
-        return self._executor.machine.view()
+        return self._state
 
     def transaction_at(self, transaction_id: bytes) -> tuple[int, int] | None:
         """Height and position of a committed transaction; None when there is none."""
