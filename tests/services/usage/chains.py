@@ -45,6 +45,7 @@ HOUR = 3_600 * SECOND
 DAY = 24 * HOUR
 PER_ACCESS = Rule(purpose="train-generative", verdict="terms", price=Price(unit="access", amount=1_000_003))
 FLAT = Rule(purpose="evaluate", verdict="terms", price=Price(unit="flat", amount=777_777))
+NO_SNAPSHOT = 10**7
 NEVER = Rule(purpose="train-generative", verdict="deny")
 
 Pair = tuple[BlockResult, Block]
@@ -117,7 +118,9 @@ def market() -> Market:
     run = _train(chain, server, (shared,))
     base = register(chain, "base", (base_run,), 5_000)
     model = register(chain, "grown", (run,), 2_000, base_models=(BaseModel(model=base, share=4_000),))
+    chain.refused("lab", IssueGrant(purpose="call-model", model=model), "unknown_object")
     offer(chain, server, model)
+    chain.refused("app", IssueGrant(purpose="index", snapshot=NO_SNAPSHOT), "unknown_object")
     chain.refused("lab", IssueGrant(purpose="train-generative", assets=(other,)), "access_refused")
     chain.refused("app", ClaimPayouts(assets=(10**6,)), "unknown_object")
     chain.time += DAY
@@ -159,7 +162,7 @@ def register(chain: Chain, name: str, runs: tuple[int, ...], share: int, **field
 
 def offer(chain: Chain, server: Server, model: int) -> None:
     """Let a model be called."""
-    price = CallPrice(version=1, per_call=1_000_001, per_audio_second=7)
+    price = CallPrice(version=1, per_call=1_000_007, per_audio_second=7)
     chain.do("lab", PublishEndpoint(model=model, node=server.node.number, price=price))
 
 

@@ -162,6 +162,7 @@ def test_earnings_are_what_came_to_the_asset_and_its_splits(happened: Market, us
         assert earnings.accesses - earnings.waiting + earnings.models == earnings.paid_out
         paid_by_pools += earnings.models
     claimed = sum(line.amount for line in lines if line.debit.startswith("settlement/"))
+    assert claimed % 5, "the pool must not divide evenly, or the order of the payees would not matter"
     assert paid_by_pools == claimed > 0
     priced, shared, other = (usage.earnings(each) for each in (happened.priced, happened.shared, happened.other))
     assert priced.waiting == 0 < priced.paid_out

@@ -1,20 +1,24 @@
 """Sums equal adding up by hand; refusals are counted apart from uses."""
 
+import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from audiera.protocol.accesses import Row
 from audiera.protocol.api.usage import AssetUse, DayUse, Selection, Total
 from audiera.protocol.errors import RequestError
 from audiera.protocol.purposes import PURPOSES
-from audiera.services.usage import UsageIndex
+from audiera.services.usage import UsageIndex, open_usage
 from tests.protocol.world import START
-from tests.services.usage.chains import DAY, Facts, MadeUp, Market, follow
+from tests.services.usage.chains import DAY, NO_SNAPSHOT, Facts, MadeUp, Market, follow
 
+SAMPLE = Row(asset=1, t=START, consumer=1, grant=0, session=0, bytes=1, units=1, node=7, policy=0, purpose=1, op=1)
 OPS = ("whole", "range", "shard", "call", "preview", "refusal")
 
 
@@ -110,6 +114,23 @@ def test_sums_equal_adding_up_by_hand(
     assert list(answer.by_purpose) == totals_of(refused)
 
 
+def test_a_period_holds_the_rows_of_its_blocks_only(happened: Market, usage: UsageIndex, facts: list[Facts]) -> None:
+    for result, _ in happened.chain.pairs:
+        before, from_then = Selection(until=result.time), Selection(start=result.time)
+        assert list(usage.totals(before)) == totals_of([fact for fact in facts if fact.time < result.time])
+        assert list(usage.totals(from_then)) == totals_of([fact for fact in facts if fact.time >= result.time])
+
+
+def test_a_day_is_that_of_the_block(empty: UsageIndex) -> None:
+    """A late row counts when it is recorded, so that nobody moves use into a day that was closed."""
+    chain = MadeUp()
+    chain.add(after=DAY - START % DAY)
+    row = replace(SAMPLE, t=chain.pairs[0][0].time - 1, flags=1)
+    chain.add(chain.batch(7, [row]))
+    follow(empty, chain.pairs)
+    assert [use.day for use in empty.days(Selection())] == [START // DAY + 1]
+
+
 def test_refusals_are_no_uses(happened: Market, usage: UsageIndex) -> None:
     selection = Selection(asset=happened.other)
     assert [(use.purpose, use.accesses) for use in usage.days(selection)] == [("preview", 1)]
@@ -129,27 +150,31 @@ def test_a_holder_sees_the_use_of_what_it_manages_now(happened: Market, usage: U
 @pytest.mark.parametrize(
     ("fields", "kinds"),
     [
-        ({}, ["claim-payouts", "issue-grant"]),
-        ({"consumer": "lab"}, ["issue-grant"]),
-        ({"consumer": "app"}, ["claim-payouts"]),
+        ({}, ["claim-payouts", *["issue-grant"] * 3]),
+        ({"consumer": "lab"}, ["issue-grant"] * 2),
+        ({"consumer": "app"}, ["claim-payouts", "issue-grant"]),
         ({"holder": "creator"}, ["issue-grant"]),
         ({"holder": "contributor"}, []),
         ({"asset": "other"}, ["issue-grant"]),
         ({"asset": "priced"}, []),
+        ({"asset": "model"}, ["issue-grant"]),
+        ({"asset": "base"}, []),
+        ({"asset": NO_SNAPSHOT}, ["issue-grant"]),
+        ({"purpose": "index"}, ["issue-grant"]),
         ({"purpose": "train-generative"}, ["issue-grant"]),
         ({"purpose": "evaluate"}, []),
         ({"start": START + DAY}, []),
-        ({"until": START + DAY}, ["claim-payouts", "issue-grant"]),
+        ({"until": START + DAY}, ["claim-payouts", *["issue-grant"] * 3]),
     ],
 )
 def test_refused_transactions_are_found_by_who_asked_and_for_what(
     happened: Market, usage: UsageIndex, fields: dict[str, str | int], kinds: list[str]
 ) -> None:
-    people = {"consumer", "holder"}
-    values = {
-        name: happened.number(str(value)) if name in people else getattr(happened, str(value), value)
-        for name, value in fields.items()
-    }
+    values = dict(fields)
+    for name in {"consumer", "holder"} & set(fields):
+        values[name] = happened.number(str(fields[name]))
+    if isinstance(fields.get("asset"), str):
+        values["asset"] = getattr(happened, str(fields["asset"]))
     refusals = usage.refusals(Selection(**values))  # type: ignore[arg-type]
     assert [each.kind for each in refusals.transactions] == kinds
     assert all(each.code != "ok" and each.message for each in refusals.transactions)
@@ -158,29 +183,25 @@ def test_refused_transactions_are_found_by_who_asked_and_for_what(
 
 def test_equally_used_assets_come_by_number_and_only_the_most_used(empty: UsageIndex) -> None:
     chain = MadeUp()
-    chain.add(
-        chain.batch(
-            7,
-            [
-                Row(
-                    asset=asset,
-                    t=START + place,
-                    consumer=place,
-                    grant=0,
-                    session=0,
-                    bytes=2**40 - 1,
-                    units=1,
-                    node=7,
-                    policy=0,
-                    purpose=1,
-                    op=1,
-                )
-                for place, asset in enumerate([3, 2, 2, 1])
-            ],
-        )
-    )
+    rows = [replace(SAMPLE, asset=asset, t=START + place, consumer=place) for place, asset in enumerate([3, 2, 2, 1])]
+    chain.add(chain.batch(7, rows))
     follow(empty, chain.pairs)
     assert [(use.asset, use.consumers) for use in empty.top_assets(Selection(), limit=2)] == [(2, 2), (1, 1)]
+
+
+def test_bytes_of_more_rows_than_64_bits_can_add_up_are_told(tmp_path: Path) -> None:
+    """Two rows that stand for millions with the most bytes a row may claim."""
+    usage = open_usage(tmp_path / "usage.sqlite")
+    chain = MadeUp()
+    chain.add(chain.batch(7, [replace(SAMPLE, t=START + place) for place in range(2)]))
+    follow(usage, chain.pairs)
+    with sqlite3.connect(tmp_path / "usage.sqlite") as db:
+        db.execute("UPDATE accesses SET bytes = ?", (2**63 - 1,))
+    db.close()
+    size = 2 * (2**63 - 1)
+    assert usage.totals(Selection())[0].bytes == size
+    assert usage.days(Selection())[0].bytes == usage.top_assets(Selection())[0].bytes == size
+    usage.close()
 
 
 @pytest.mark.parametrize(

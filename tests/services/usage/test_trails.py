@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from audiera.protocol.accesses import Row, SessionOpen, session_domain
 from audiera.protocol.accesses.totals import USE
 from audiera.protocol.api.usage import Selection
 from audiera.protocol.encoding import encode
 from audiera.protocol.errors import NotFound, RequestError
-from audiera.protocol.records import BaseModel, Model
+from audiera.protocol.records import BaseModel, Model, Movement
 from audiera.protocol.state import MemoryStore, StateView, number_key
 from audiera.services.usage import UsageIndex
 from tests.protocol.world import CHAIN, START
@@ -17,11 +18,11 @@ from tests.services.usage.test_histories import access_of
 from tests.services.usage.test_statements import lines_of
 
 
-def call_of(*, asset: int, consumer: int = 1, grant: int = 0, session: int = 0) -> Row:
-    """A call's row of node 7."""
+def call_of(*, asset: int, consumer: int = 1, grant: int = 0, session: int = 0, t: int = START, op: int = 4) -> Row:
+    """A row of node 7, a call's by default."""
     return Row(
         asset=asset,
-        t=START,
+        t=t,
         consumer=consumer,
         grant=grant,
         session=session,
@@ -30,7 +31,7 @@ def call_of(*, asset: int, consumer: int = 1, grant: int = 0, session: int = 0) 
         node=7,
         policy=0,
         purpose=9,
-        op=4,
+        op=op,
     )
 
 
@@ -78,7 +79,7 @@ def test_the_trail_of_a_call_reaches_every_asset_of_its_base_models(
     found = [(each.run, each.model, each.asset, each.holder, each.accesses, each.audio_ms) for each in trail.sources]
     assert set(found) == expected and len(found) == 3
     assert [each.audio_ms for each in trail.sources] == [8_000, 6_000, 4_000]
-    assert sum(line.amount for line in trail.payments) == 4 * (1_000_001 + 21)
+    assert sum(line.amount for line in trail.payments) == 4 * (1_000_007 + 21)
 
 
 def test_a_base_model_of_two_models_is_told_once(empty: UsageIndex) -> None:
@@ -97,7 +98,7 @@ def test_a_base_model_of_two_models_is_told_once(empty: UsageIndex) -> None:
 
 def test_of_many_sources_those_with_most_audio_are_told(empty: UsageIndex) -> None:
     chain = MadeUp()
-    chain.add(chain.batch(7, [call_of(asset=5)]))
+    chain.add(chain.batch(7, [call_of(asset=5), call_of(asset=5, t=START + 1, op=1)]))
     follow(empty, chain.pairs)
     uses = np.zeros(1_005, dtype=USE)
     uses["asset"] = np.arange(1_005) + 100
@@ -122,6 +123,23 @@ def test_of_many_sources_those_with_most_audio_are_told(empty: UsageIndex) -> No
     by_audio = sorted(range(1_005), key=lambda place: (-(place // 2), place))[:1_000]
     assert [(each.asset, each.audio_ms) for each in sources] == [(place + 100, place // 2) for place in by_audio]
     assert {(each.run, each.model, each.holder) for each in sources} == {(3, 5, 0)}
+    no_call = empty.trail(StateView(store), 7, 1)
+    assert (no_call.model, no_call.sources) == (None, ())
+
+
+def test_only_what_the_batch_took_from_the_budget_is_its_payment(empty: UsageIndex) -> None:
+    chain = MadeUp()
+
+    def moved(debit: str, credit: str) -> Movement:
+        return Movement(debit=debit, credit=credit, amount=5, reason="access", reference=1)
+
+    earlier, later = (chain.moved([moved("grant/3", "network")]) for _ in range(2))
+    done, data = chain.batch(7, [call_of(asset=5, grant=3)])
+    there_and_back = (moved("grant/4", "network"), moved("network", "grant/3"), moved("grant/3", "asset/1"))
+    chain.add(earlier, (replace(done, movements=there_and_back), data), later)
+    follow(empty, chain.pairs)
+    payments = empty.trail(StateView(MemoryStore()), 7, 0).payments
+    assert [(line.position, line.place, line.credit) for line in payments] == [(1, 2, "asset/1")]
 
 
 @pytest.mark.parametrize("index", [17, 10**6])
