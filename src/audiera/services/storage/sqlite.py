@@ -3,6 +3,7 @@
 import sqlite3
 from pathlib import Path
 
+from audiera.protocol.errors import StorageError
 from audiera.services.storage.files import PRIVATE_FILE, make_folder
 
 BUSY_TIMEOUT_S = 10.0
@@ -29,5 +30,15 @@ def connect_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def erase_traces(db: sqlite3.Connection) -> None:
-    """Empty the write-ahead log, which would still hold pages as they were before a deletion."""
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    """Empty the write-ahead log, which would still hold pages as they were before a deletion.
+
+    Raises:
+        StorageError: somebody reads the pages as they were, and did not end within the time databases wait.
+    """
+    is_busy, _, _ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise StorageError(
+            "what was erased is gone from the tables, but not yet from the file: a reader still holds the pages as "
+            "they were; erase it again",
+            code="erasing_delayed",
+        )
