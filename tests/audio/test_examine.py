@@ -186,3 +186,8 @@ def test_damaged_files_are_described_or_refused_but_never_fail_otherwise(data: s
 def test_composed_pieces_come_from_their_seed() -> None:
     assert np.array_equal(render_piece(1, 3.0), render_piece(1, 3.0))
     assert not np.array_equal(render_piece(1, 3.0), render_piece(2, 3.0))
+
+
+@pytest.mark.parametrize("container", ["opus", "mp3", "m4a"])
+def test_the_same_sound_is_encoded_to_the_same_bytes(piece: np.ndarray, container: str) -> None:
+    assert write_audio(piece, RATE, container) == write_audio(piece, RATE, container)

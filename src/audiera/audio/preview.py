@@ -31,7 +31,7 @@ def encode_preview(samples: Floats, rate: int) -> bytes:
 
 
 def encode(samples: Floats, rate: int, *, container: str, codec: str, bit_rate: int = 128_000) -> bytes:
-    """A sound encoded by PyAV.
+    """A sound encoded by PyAV; the same sound gives the same bytes.
 
     Args:
         samples: float32 (1 or 2 channels, samples).
@@ -42,7 +42,8 @@ def encode(samples: Floats, rate: int, *, container: str, codec: str, bit_rate: 
     """
     buffer = io.BytesIO()
     layout = "mono" if samples.shape[0] == 1 else "stereo"
-    with av.open(buffer, mode="w", format=container) as output:
+    # Else FFmpeg numbers the stream at random, and where it can open no source of randomness it spins for 100 ms.
+    with av.open(buffer, mode="w", format=container, options={"fflags": "+bitexact"}) as output:
         stream = cast(av.AudioStream, output.add_stream(codec, rate=rate))
         stream.layout = layout
         stream.bit_rate = bit_rate
