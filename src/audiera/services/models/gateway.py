@@ -19,7 +19,7 @@ from audiera.protocol.rights import Decision
 from audiera.services.access import Ask, Authorization, Gate, Meter, Recorded, Refusals, Session
 from audiera.services.access.gate import refuse
 from audiera.services.ledger.ports import Ledger
-from audiera.services.models.ports import CallAnswer, CallRequest, ModelError, Runner
+from audiera.services.models.ports import CallAnswer, CallRequest, ModelError
 from audiera.services.models.registry import Registry
 
 LONGEST_AUDIO_S = 600
@@ -87,7 +87,8 @@ class Gateway:
             Conflict: a call of this name was answered before.
         """
         model, endpoint = self._find(model_number)
-        runner = self._registry.runner(model)
+        if self._registry.deployment(model.number) is None:
+            raise NotFound(f"model {model.number} is not served by this node", code="model_not_here")
         place = (session.number, name)
         if name and (place in self._at_work or self._meter.answered(*place) is not None):
             raise Conflict("a call of this name is at work, or was answered and charged before", code="call_repeated")
@@ -99,7 +100,7 @@ class Gateway:
             raise refuse(call)
         self._at_work.add(place)
         try:
-            answer, seconds = await self._run(runner, call, request, heard)
+            answer, seconds = await self._run(model, call, request, heard)
             price = call_charge(endpoint.price, 1, seconds)
             fields = call.fields._replace(units=seconds, bytes=len(answer.body))
             self._gate.finish(call, fields, price)
@@ -108,13 +109,11 @@ class Gateway:
             self._at_work.discard(place)
         return Called(answer, recorded, seconds, price, endpoint.price.version)
 
-    async def _run(
-        self, runner: Runner, call: Authorization, request: CallRequest, heard: int
-    ) -> tuple[CallAnswer, int]:
+    async def _run(self, model: Model, call: Authorization, request: CallRequest, heard: int) -> tuple[CallAnswer, int]:
         """The answer and its started seconds of audio, in and out; however a call fails, that is recorded."""
         is_answered = False
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(self._threads, runner.run, request)
+            answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, model, request)
             seconds = heard + audio_seconds(answer.body, answer.media_type)
             is_answered = True
         finally:
@@ -123,6 +122,9 @@ class Gateway:
                 self._gate.finish(call, failed, 0)
                 await self._meter.record(failed)
         return answer, seconds
+
+    def _answer(self, model: Model, request: CallRequest) -> CallAnswer:
+        return self._registry.runner(model).run(request)
 
     def _find(self, number: int) -> tuple[Model, Endpoint]:
         view = self._ledger.state()

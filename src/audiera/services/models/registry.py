@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audiera.protocol.encoding import decode, digest, encode
-from audiera.protocol.errors import Conflict, EncodingError, NotFound
+from audiera.protocol.errors import Conflict, EncodingError, NotFound, StorageError
 from audiera.protocol.records import Model
 from audiera.services.models.ports import Deployment, ModelError, Package, PackageFile, Runner
 from audiera.services.models.runners import HttpRunner, open_runner
@@ -76,8 +76,14 @@ class Registry:
         if deployment.model != model.number:
             raise Conflict(f"the deployment is of model {deployment.model}, not {model.number}")
         runner = self._runner_for(model, deployment)
-        with self._lock, self._db:
-            self._db.execute("INSERT OR REPLACE INTO deployments VALUES (?, ?)", (deployment.model, encode(deployment)))
+        try:
+            with self._lock, self._db:
+                row = (deployment.model, encode(deployment))
+                self._db.execute("INSERT OR REPLACE INTO deployments VALUES (?, ?)", row)
+        except BaseException:
+            runner.close()
+            raise
+        with self._lock:
             older = self._runners.pop(model.number, None)
             self._runners[model.number] = runner
         if older is not None:
@@ -105,7 +111,10 @@ class Registry:
             raise NotFound(f"model {model.number} is not served by this node", code="model_not_here")
         runner = self._runner_for(model, deployment)
         with self._lock:
-            return self._runners.setdefault(model.number, runner)
+            kept = self._runners.setdefault(model.number, runner)
+        if kept is not runner:
+            runner.close()  # another call made one at the same time
+        return kept
 
     def _runner_for(self, model: Model, deployment: Deployment) -> Runner:
         if deployment.kind == "http":
@@ -124,13 +133,18 @@ class Registry:
         return open_runner(package.architecture, self._read(package.files[0]))
 
     def _read(self, file: PackageFile) -> bytes:
-        reader = self._blobs.open(file.blob)
         try:
-            data = reader.read(0, reader.size)
-        finally:
-            reader.close()
+            reader = self._blobs.open(file.blob)
+            try:
+                data = reader.read(0, reader.size)
+            finally:
+                reader.close()
+        except NotFound as cause:
+            raise ModelError(f"the file {file.name} is gone; upload it again", code="model_files_missing") from cause
+        except StorageError as cause:
+            raise ModelError(f"the file {file.name} is damaged: {cause.message}", code="model_unusable") from cause
         if digest(data) != file.blob:
-            raise ModelError(f"the file {file.name} is damaged", code="model_unusable")
+            raise ModelError(f"the file {file.name} is another than the package names", code="model_unusable")
         return data
 
     def close(self) -> None:

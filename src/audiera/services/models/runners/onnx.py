@@ -34,6 +34,7 @@ class OnnxRunner:
         self._data = data
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
+        self._is_closed = False
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: multiprocessing.connection.Connection | None = None
         self._start()
@@ -69,6 +70,8 @@ class OnnxRunner:
             ModelError: the input does not fit, or the worker failed, crashed or took too long.
         """
         with self._lock:
+            if self._is_closed:
+                raise ModelError("the model is served by another runner now; call again", code="model_unusable")
             if self._process is None:
                 self._start()
             pipe = self._pipe
@@ -92,6 +95,7 @@ class OnnxRunner:
     def close(self) -> None:
         """End the worker."""
         with self._lock:
+            self._is_closed = True
             self._end()
 
 
