@@ -248,6 +248,8 @@ def answer_grant(step: Step, body: AnswerGrant) -> None:
         step.move(grant_purse(grant.number), purse, held, "budget-return", grant.number, grant.grantee)
         step.save(b"g", grant.number, replace(grant, status="declined", awaiting=()))
         return
+    ended = grant.valid_until > 0 and grant.valid_until <= step.time
+    expect(not ended, f"grant {grant.number} would have ended; it can only be declined or revoked", "already_expired")
     awaiting = tuple(holder for holder in grant.awaiting if holder != step.signer)
     grant = replace(grant, awaiting=awaiting, status="requested" if awaiting else "active")
     step.save(b"g", grant.number, grant)

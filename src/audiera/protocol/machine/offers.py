@@ -278,6 +278,7 @@ def _end_dispute(step: Step, dispute: Dispute) -> None:
     asset = step.asset(dispute.asset)
     step.stage.put(number_key(b"D", asset.number), None)
     if dispute.outcome == "holder":
-        step.save(b"s", asset.number, replace(asset, status="active"))
+        if asset.status == "contested":
+            step.save(b"s", asset.number, replace(asset, status="active"))
     else:
         step.save(b"s", asset.number, replace(asset, status="withdrawn", holder=dispute.claimant))
