@@ -129,6 +129,8 @@ class Trainer:
         seed: fixes the initial weights.
     """
 
+    library = "numpy"
+
     def __init__(self, mean: Floats, scale: Floats, *, seed: int = 7) -> None:
         random = np.random.default_rng(seed)
         wide = BANDS * CONTEXT

@@ -273,9 +273,8 @@ def test_a_name_repeated_while_its_call_is_at_work_is_refused(desk: Desk) -> Non
 
 
 def test_a_call_over_the_budget_is_refused_before_anything_runs(house: House) -> None:
-    """The most a call may cost is set aside while it runs: all the audio it may answer with."""
-    most = 10 + 3 * LONGEST_AUDIO_S
-    desk = Desk(house, budget=most - 1)
+    """One second of answer is the least that is set aside while a call runs."""
+    desk = Desk(house, budget=10 + 3 - 1)
     with pytest.raises(AccessRefused) as refused:
         run(desk.call())
     assert refused.value.values["reasons"] == ("budget-used-up",)
@@ -283,6 +282,33 @@ def test_a_call_over_the_budget_is_refused_before_anything_runs(house: House) ->
     (row,) = desk.rooms.durable()
     assert (row.op, row.asset, row.units) == (OP_REFUSAL, desk.model, 1)
     desk.close()
+
+
+def test_a_small_budget_pays_for_a_small_answer(house: House) -> None:
+    desk = Desk(house, budget=10 + 2 * 3)
+    called: Called = run(desk.call())
+    assert (called.audio_seconds, called.price) == (2, 16)
+    assert desk.spent() == 16
+    desk.close()
+
+
+def test_an_answer_longer_than_the_budget_pays_is_neither_delivered_nor_billed(house: House) -> None:
+    desk = Desk(house, budget=10 + 2 * 3)
+    desk.runner.does = lambda _: CallAnswer(sound(2.5), "audio/wav")
+    with pytest.raises(ModelError) as failed:
+        run(desk.call())
+    assert failed.value.code == "budget_too_small"
+    (row,) = desk.rooms.durable()
+    assert (row.op, row.flags) == (OP_CALL, FLAG_FAILED)
+    assert desk.spent() == 0
+    desk.close()
+
+
+def test_the_longest_answer_is_bounded_whatever_the_budget(desk: Desk) -> None:
+    desk.runner.does = lambda _: CallAnswer(sound(LONGEST_AUDIO_S + 1.0), "audio/wav")
+    with pytest.raises(ModelError) as failed:
+        run(desk.call())
+    assert failed.value.code == "audio_too_long"
 
 
 def test_calls_at_once_never_exceed_the_budget(house: House) -> None:

@@ -185,8 +185,8 @@ class Acts:
         owners = len({hit.holder for hit in found})
         self._show.say(
             f"Grant {self._grant} on snapshot {snapshot} ({len(run)} assets of {owners} owners). Run {self._run}: "
-            f"{trained.steps} steps over {trained.heard_s:.0f} s of sound, loss {trained.first_loss:.3f} -> "
-            f"{trained.last_loss:.3f}; every delivery came with a receipt signed by the node, and verified. "
+            f"{trained.steps} steps in {trained.library} over {trained.heard_s:.0f} s of sound, loss "
+            f"{trained.first_loss:.3f} -> {trained.last_loss:.3f}; every delivery came with a receipt signed by the node, and verified. "
             f"Paid: {_money(used.usage.spent)} credits."
         )
         self._show.table(("the ledger certifies", ""), _certificate_rows(certificate))
@@ -222,8 +222,8 @@ class Acts:
         """An application calls the model with one key; each call is recorded and billed."""
         self._show.scene("An application calls the model through the gateway, with one key")
         people = self._people
-        people.application.grant(IssueGrant(purpose="call-model", model=self._model, budget=4 * MICRO))
-        self._key = people.application.make_api_key(budget=3 * MICRO, days=1, models=(self._model,))
+        people.application.grant(IssueGrant(purpose="call-model", model=self._model, budget=2 * MICRO))
+        self._key = people.application.make_api_key(budget=MICRO, days=1, models=(self._model,))
         rows = []
         with Client(Transport(self._ready.address, api_key=self._key.secret)) as client:
             for seed in range(CALLS):

@@ -1,12 +1,13 @@
 """The demo's training: a real loop over a real stream, small enough for a minute on a laptop."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from importlib.util import find_spec
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from safetensors.numpy import save
 
-from audiera.audio.texture import CONTEXT, RATE, Floats, Trainer, log_mel
+from audiera.audio.texture import CONTEXT, RATE, Floats, Trainer, Weights, log_mel
 from audiera.protocol.errors import RequestError
 from audiera.sdk import Dataset
 
@@ -35,6 +36,9 @@ class Trained(NamedTuple):
     heard_s: float
     """Seconds of sound heard, repeated ones counted again."""
 
+    library: str
+    """What computed: numpy or torch."""
+
 
 def train(dataset: Dataset, *, epochs: int, progress: Callable[[int, int], None]) -> Trained:
     """Train the texture model on a dataset's stream; every epoch streams every asset again, which is recorded.
@@ -55,11 +59,40 @@ def train(dataset: Dataset, *, epochs: int, progress: Callable[[int, int], None]
     if not any(len(frames) > CONTEXT for frames in first):
         raise RequestError("the pieces are too short to learn from; use longer ones", code="too_short")
     every = np.concatenate(first)
-    trainer = Trainer(every.mean(axis=0), every.std(axis=0))
+    trainer = make_learner(every.mean(axis=0), every.std(axis=0))
     losses = [_learn(trainer, first)]
     losses += [_learn(trainer, heard.epoch(epoch)) for epoch in range(1, epochs)]
     steps = sum(each.steps for each in losses)
-    return Trained(save(trainer.weights().arrays()), losses[0].loss, losses[-1].loss, steps, heard.seconds)
+    return Trained(
+        file=save(trainer.weights().arrays()),
+        first_loss=losses[0].loss,
+        last_loss=losses[-1].loss,
+        steps=steps,
+        heard_s=heard.seconds,
+        library=trainer.library,
+    )
+
+
+class Learner(Protocol):
+    """What learns from frames."""
+
+    library: str
+    """What computes: numpy or torch."""
+
+    def step(self, frames: Floats, *, rate: float) -> float:
+        """Learn from a stretch of log-mel frames, float32 (n, 64); the mean squared error before the step."""
+
+    def weights(self) -> Weights:
+        """What has been learned so far."""
+
+
+def make_learner(mean: Floats, scale: Floats) -> Learner:
+    """A learner in torch where that is installed, else in numpy; both learn the same model by the same rule."""
+    if find_spec("torch") is None:
+        return Trainer(mean, scale)
+    from audiera.cli.demo.torch_training import TorchTrainer
+
+    return TorchTrainer(Trainer(mean, scale).weights())
 
 
 class _Heard:
@@ -90,7 +123,7 @@ class _Epoch(NamedTuple):
     """Mean squared error over all frames, each stretch before it was learned from."""
 
 
-def _learn(trainer: Trainer, pieces: Iterable[Floats]) -> _Epoch:
+def _learn(trainer: Learner, pieces: Iterable[Floats]) -> _Epoch:
     """Take a step on each stretch of each piece."""
     losses: list[float] = []
     counts: list[int] = []

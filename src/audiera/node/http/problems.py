@@ -43,6 +43,7 @@ _STATUS_OF_CODE = {
     "tus_version": 412,
     "checksum_mismatch": 460,
     "range_not_satisfiable": 416,
+    "budget_too_small": 402,
     "model_input_invalid": 422,
     "model_unusable": 422,
     "model_files_missing": 409,

@@ -276,6 +276,16 @@ class Gate:
         """A call is over and its row is to be recorded at once: what it took replaces what was reserved."""
         self._tallies.enter(call.promise, call.promise._replace(bytes=fields.bytes, charge=charge))
 
+    def spare(self, session: Session) -> int:
+        """Microcredits a session may still be charged, by its grant's and its key's budget, less what is promised."""
+        view = self._ledger.state()
+        grant = session.opening.grant
+        spare = view.balance(grant_purse(grant)) - self._tallies.of(grant).charges
+        key = view.app_key(session.opening.app_key) if session.opening.app_key else None
+        if key is not None:
+            spare = min(spare, key.budget - key.spent - self._tallies.of_key(key.number))
+        return max(spare, 0)
+
     def repeat(self, session: Session, ask: Ask) -> Decision:
         """Decide whether bytes whose access is recorded may leave again: it costs nothing, but must still be right."""
         view = self._ledger.state()

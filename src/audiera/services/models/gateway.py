@@ -83,7 +83,7 @@ class Gateway:
         Raises:
             AccessRefused: the decision was no; the refusal is recorded.
             NotFound: there is no such model, or it is not served here.
-            ModelError: the model failed; recorded, not billed.
+            ModelError: the model failed, or its answer is longer than the budget pays; recorded, not billed.
             Conflict: a call of this name was answered before.
         """
         model, endpoint = self._find(model_number)
@@ -93,7 +93,7 @@ class Gateway:
         if name and (place in self._at_work or self._meter.answered(*place) is not None):
             raise Conflict("a call of this name is at work, or was answered and charged before", code="call_repeated")
         heard = audio_seconds(request.body, request.media_type)
-        ask = Ask(model.number, OP_CALL, 0, heard + LONGEST_AUDIO_S)
+        ask = Ask(model.number, OP_CALL, 0, heard + self._affordable(session, endpoint, heard))
         call = self._gate.authorize(session, ask)
         if isinstance(call, Decision):
             await self._refusals.record(self._gate.row(session, ask, 0), call.reasons)
@@ -115,6 +115,12 @@ class Gateway:
         try:
             answer = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, model, request)
             seconds = heard + audio_seconds(answer.body, answer.media_type)
+            if seconds > call.fields.units:
+                raise ModelError(
+                    f"the call came to {seconds} s of audio and the budget covers {call.fields.units}; it was not "
+                    "delivered and costs nothing; raise the budget, or ask for less",
+                    code="budget_too_small",
+                )
             is_answered = True
         finally:
             if not is_answered:
@@ -122,6 +128,14 @@ class Gateway:
                 self._gate.finish(call, failed, 0)
                 await self._meter.record(failed)
         return answer, seconds
+
+    def _affordable(self, session: Session, endpoint: Endpoint, heard: int) -> int:
+        """Seconds of audio an answer may have: as many as the budget still pays, so that small ones can call too."""
+        price = endpoint.price
+        if not price.per_audio_second:
+            return LONGEST_AUDIO_S
+        seconds = (self._gate.spare(session) - call_charge(price, 1, heard)) // price.per_audio_second
+        return min(max(seconds, 1), LONGEST_AUDIO_S)
 
     def _answer(self, model: Model, request: CallRequest) -> CallAnswer:
         return self._registry.runner(model).run(request)
