@@ -183,11 +183,11 @@ class Acts:
         certificate = run.close_run()
         trained, used = self._trained, developer.grant_info(self._grant)
         owners = len({hit.holder for hit in found})
+        loss = f"loss {trained.first_loss:.3f} -> {trained.last_loss:.3f}"
         self._show.say(
             f"Grant {self._grant} on snapshot {snapshot} ({len(run)} assets of {owners} owners). Run {self._run}: "
-            f"{trained.steps} steps in {trained.library} over {trained.heard_s:.0f} s of sound, loss "
-            f"{trained.first_loss:.3f} -> {trained.last_loss:.3f}; every delivery came with a receipt signed by the node, and verified. "
-            f"Paid: {_money(used.usage.spent)} credits."
+            f"{trained.steps} steps in {trained.library} over {trained.heard_s:.0f} s of sound, {loss}; every "
+            f"delivery came with a signed receipt, and was verified. Paid: {_money(used.usage.spent)} credits."
         )
         self._show.table(("the ledger certifies", ""), _certificate_rows(certificate))
         with developer.open_stream(dataset.grant) as stream:
