@@ -1,6 +1,7 @@
 """Accounts, keys and the 72 hours: the key games are played on the real machine."""
 
 import pytest
+from msgspec.structs import replace
 
 from audiera.protocol import keys
 from audiera.protocol.errors import TransactionError
@@ -86,6 +87,36 @@ def test_a_thief_with_the_lowest_key_is_undone_by_a_higher_one(world: World) -> 
     account = world.machine.view().account(world.people["creator"].number)
     assert account is not None and account.control_keys == (public(HIGH), public(MIDDLE), public(LOW))
     assert world.attempt("creator", ChangeProfile(roles=(), profile=bytes(32)), key=THIEF).code == "key_not_authorized"
+
+
+def test_a_thief_cannot_prevent_the_undo_by_binding_the_removed_keys_elsewhere(world: World) -> None:
+    """A new account needs no proof of its further keys, so a removed key must wait for its holder."""
+    theft = ChangeKeys(control_keys=(public(THIEF),), device_keys=())
+    assert world.attempt("creator", theft, key=LOW).ok
+    body = CreateAccount(
+        kind="person",
+        roles=(),
+        control_keys=(public(seed_of("accomplice")), public(HIGH)),
+        device_keys=(public(MIDDLE),),
+        profile=bytes(32),
+    )
+    accomplice = Envelope(domain=domain(CHAIN), account=0, sequence=0, key=body.control_keys[0], body=body)
+    (result,) = world.block(sign_transaction(seed_of("accomplice"), accomplice))
+    assert result.code == "key_taken"
+    assert world.attempt("creator", UndoKeyChange(), key=HIGH, after=70 * HOUR).ok
+    account = world.machine.view().account(world.people["creator"].number)
+    assert account is not None and account.control_keys == (public(HIGH), public(MIDDLE), public(LOW))
+    # A key that nothing can bring back any more is free for whoever has it.
+    assert world.attempt("creator", ChangeKeys(control_keys=(public(HIGH),), device_keys=()), key=HIGH).ok
+    world.block(after=73 * HOUR)
+    free = replace(body, control_keys=(public(seed_of("accomplice")), public(LOW)), device_keys=())
+    (result,) = world.block(
+        sign_transaction(
+            seed_of("accomplice"),
+            Envelope(domain=domain(CHAIN), account=0, sequence=0, key=free.control_keys[0], body=free),
+        )
+    )
+    assert result.ok, result
 
 
 def test_after_72_hours_a_change_stands(world: World) -> None:

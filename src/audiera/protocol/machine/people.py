@@ -77,10 +77,20 @@ def create_account(step: Step, body: CreateAccount, genesis: Genesis) -> None:
 def _bind_keys(step: Step, account: int, old: tuple[bytes, ...], new: tuple[bytes, ...]) -> None:
     for key in old:
         step.stage.put(b"k" + key, None)
+        step.stage.put_u64(b"o" + key, account)
     for key in new:
-        owner = step.stage.account_of_key(key)
+        owner = step.stage.account_of_key(key) or _awaited_by(step, key)
         expect(owner in (None, account), f"a key already belongs to account {owner}; make a new one", "key_taken")
         step.stage.put_u64(b"k" + key, account)
+
+
+def _awaited_by(step: Step, key: bytes) -> int | None:
+    """The account a removed key may still come back to; a thief who binds it elsewhere would prevent the undo."""
+    number = step.stage.former_account_of_key(key)
+    if number is None:
+        return None
+    recent = _recent_changes(step, step.account(number))
+    return number if any(key in change.control_keys + change.device_keys for change in recent) else None
 
 
 def change_keys(step: Step, body: ChangeKeys) -> None:

@@ -77,6 +77,10 @@ class StateView:
         """The account a public key belongs to."""
         return self._u64(b"k" + key) or None
 
+    def former_account_of_key(self, key: bytes) -> int | None:
+        """The account that a public key belonged to before it was removed; None when it never was."""
+        return self._u64(b"o" + key) or None
+
     def sequence(self, account: int) -> int:
         """The sequence number of an account's last transaction."""
         return self._u64(number_key(b"q", account))
