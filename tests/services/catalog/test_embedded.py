@@ -379,10 +379,10 @@ def test_a_block_is_applied_once_and_in_order(tmp_path: Path, market: Market) ->
         assert catalog.height == 2
     with pytest.raises(StorageError) as gap:
         catalog.apply(market.results[3], market.sheets)
-    assert gap.value.code == "catalog_gap"
+    assert gap.value.code == "follower_gap"
     with pytest.raises(StorageError) as other:
         catalog.apply(replace(market.results[1], app_hash=bytes(32)), market.sheets)
-    assert other.value.code == "catalog_of_another_chain"
+    assert other.value.code == "follower_of_another_chain"
     assert catalog.height == 2
     catalog.close()
 

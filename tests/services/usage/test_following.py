@@ -51,7 +51,7 @@ def test_a_gap_is_refused(happened: Market, empty: UsageIndex) -> None:
     pairs = happened.chain.pairs
     with pytest.raises(StorageError) as refusal:
         empty.apply(*pairs[1])
-    assert (refusal.value.code, empty.height) == ("usage_gap", 0)
+    assert (refusal.value.code, empty.height) == ("follower_gap", 0)
     empty.apply(*pairs[0])
     with pytest.raises(StorageError):
         empty.apply(*pairs[2])
@@ -63,7 +63,7 @@ def test_a_block_of_another_chain_is_refused(happened: Market, empty: UsageIndex
     empty.apply(result, block)
     with pytest.raises(StorageError) as refusal:
         empty.apply(replace(result, app_hash=bytes(32)), block)
-    assert refusal.value.code == "usage_of_another_chain"
+    assert refusal.value.code == "follower_of_another_chain"
 
 
 def test_results_of_another_block_are_refused(happened: Market, empty: UsageIndex) -> None:
@@ -205,7 +205,7 @@ def test_answers_while_blocks_come_in_are_of_one_moment(happened: Market, empty:
 def test_closing_while_an_answer_is_read_harms_nothing(happened: Market, tmp_path: Path) -> None:
     usage = open_usage(tmp_path / "usage.sqlite")
     follow(usage, happened.chain.pairs[:3])
-    with usage._reading() as db:  # type: ignore[attr-defined]
+    with usage._file.reading() as db:  # type: ignore[attr-defined]
         usage.close()
         assert db.execute("SELECT height FROM position").fetchone() == (3,)
     with pytest.raises(sqlite3.ProgrammingError):

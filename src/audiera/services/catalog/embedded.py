@@ -1,9 +1,7 @@
 """The catalog in one SQLite file: rows with their height are the truth, words are an FTS5 index beside them."""
 
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
 
@@ -19,7 +17,6 @@ from audiera.protocol.api.catalog import (
     check_search,
 )
 from audiera.protocol.encoding import decode
-from audiera.protocol.errors import StorageError
 from audiera.protocol.ids import format_id
 from audiera.protocol.purposes import ASSET_PURPOSES
 from audiera.protocol.records import License
@@ -40,17 +37,15 @@ from audiera.services.catalog.query import (
 )
 from audiera.services.catalog.tables import (
     SCHEMA,
+    TABLES,
     VERSION,
-    Position,
-    clear,
     compact_words,
     numbers_with_sheet,
-    position,
     put_text,
     take_block,
 )
 from audiera.services.catalog.words import fold, is_near
-from audiera.services.storage.sqlite import connect, connect_for_reading, erase_traces
+from audiera.services.storage.derived import DerivedFile, position
 
 _ENOUGH_HITS: Final = 3
 _SHORTEST_CORRECTED: Final = 3
@@ -84,25 +79,14 @@ class EmbeddedCatalog:
     """
 
     def __init__(self, path: Path, *, stopwatch: Callable[[], int]) -> None:
-        self._path = path
         self._stopwatch = stopwatch
-        self._lock = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
-        self._is_closed = False
         self._offers = Offers()
-        self._db = connect(path)
-        if self._db.execute("PRAGMA user_version").fetchone()[0] not in (0, VERSION):
-            self._db.close()
-            for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-                path.with_name(name).unlink(missing_ok=True)
-            self._db = connect(path)
-        self._db.executescript(f"PRAGMA secure_delete=ON; {SCHEMA} PRAGMA user_version={VERSION};")
+        self._file = DerivedFile(path, name="catalog", version=VERSION, schema=SCHEMA, tables=TABLES)
 
     @property
     def height(self) -> int:
         """The last block applied."""
-        with self._lock:
-            return position(self._db).height
+        return self._file.height
 
     def apply(self, result: BlockResult, sheets: Sheets) -> None:
         """Take in one block, whole or not at all.
@@ -110,35 +94,31 @@ class EmbeddedCatalog:
         Raises:
             StorageError: blocks are missing in between, or the block applied before was another one.
         """
-        with self._lock:
-            if not _is_next(position(self._db), result):
-                return
-            with self._db:
-                take_block(self._db, result, sheets)
+        with self._file.taking(result) as db:
+            if db is not None:
+                take_block(db, result, sheets)
 
     def rebuild(self, results: Iterable[BlockResult], sheets: Sheets) -> None:
         """Forget everything and apply the blocks from the first on."""
-        with self._lock, self._db:
-            clear(self._db)
+        self._file.clear()
         self._offers = Offers()
         for result in results:
             self.apply(result, sheets)
 
     def forget(self, digest: bytes) -> None:
         """Remove every word of a sheet at once; the word index is rewritten, so that none stays in the file."""
-        with self._lock:
-            with self._db:
-                for number in numbers_with_sheet(self._db, digest):
-                    put_text(self._db, number, None)
-                compact_words(self._db)
-            erase_traces(self._db)
+        with self._file.writing() as db:
+            for number in numbers_with_sheet(db, digest):
+                put_text(db, number, None)
+            compact_words(db)
+        self._file.erase_traces()
 
     def read_sheet(self, digest: bytes, sheets: Sheets) -> None:
         """Take in a sheet that came after the block that names it."""
-        with self._lock, self._db:
+        with self._file.writing() as db:
             text = text_of_sheet(digest, sheets)
-            for number in numbers_with_sheet(self._db, digest) if text is not None else ():
-                put_text(self._db, number, text)
+            for number in numbers_with_sheet(db, digest) if text is not None else ():
+                put_text(db, number, text)
 
     def search(self, request: SearchRequest, *, at: int = 0) -> Page:
         """Find things.
@@ -148,7 +128,7 @@ class EmbeddedCatalog:
         """
         check_search(request)
         began = self._stopwatch()
-        with self._reading() as db:
+        with self._file.reading() as db:
             stands = position(db)
             offers = self._offers
             revisions = _revisions(db, offers)
@@ -177,35 +157,13 @@ class EmbeddedCatalog:
             "GROUP BY n.text, n.field ORDER BY things DESC, n.text, n.field LIMIT ?"
         )
         values = (start, start + chr(0x10FFFF), _MAX_NAMES, max(1, min(limit, _MAX_SUGGESTIONS)))
-        with self._reading() as db:
+        with self._file.reading() as db:
             rows = db.execute(sql, values).fetchall()
         return tuple(Suggestion(text=text, field=field, count=count) for text, field, count in rows)
 
     def close(self) -> None:
         """Give the file back."""
-        with self._lock:
-            self._is_closed = True
-            for db in (*self._idle, self._db):
-                db.close()
-            self._idle.clear()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection that sees one moment of the database."""
-        with self._lock:
-            db = self._idle.pop() if self._idle else None
-        if db is None:
-            db = connect_for_reading(self._path)
-        try:
-            db.execute("BEGIN")
-            yield db
-        finally:
-            db.execute("ROLLBACK")
-            with self._lock:
-                if self._is_closed:
-                    db.close()
-                else:
-                    self._idle.append(db)
+        self._file.close()
 
 
 def _revisions(db: sqlite3.Connection, offers: Offers) -> list[tuple[int, int]]:
@@ -241,24 +199,6 @@ def _purposes(asked: _Asked, query: Query) -> tuple[FacetValue, ...]:
         if count:
             found.append((-count, place, FacetValue(value=purpose, count=count)))
     return tuple(value for _, _, value in sorted(found, key=lambda each: each[:2]))
-
-
-def _is_next(stands: Position, result: BlockResult) -> bool:
-    """Whether the block is the next one; one applied before is not."""
-    if result.height == stands.height and result.app_hash != stands.app_hash:
-        raise StorageError(
-            f"block {result.height} is not the one the catalog holds: it belongs to another chain; rebuild it",
-            code="catalog_of_another_chain",
-            height=result.height,
-        )
-    if result.height > stands.height + 1:
-        raise StorageError(
-            f"the catalog stands at block {stands.height}, so block {stands.height + 1} is next, got {result.height}; "
-            "follow the ledger from there",
-            code="catalog_gap",
-            height=stands.height,
-        )
-    return result.height == stands.height + 1
 
 
 def _rights(suitable: dict[int, Decision]) -> str:

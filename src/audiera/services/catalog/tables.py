@@ -1,7 +1,7 @@
 """The catalog's tables: what a block, a sheet or its erasure changes in them."""
 
 import sqlite3
-from typing import Final, NamedTuple
+from typing import Final
 
 from audiera.protocol.encoding import encode
 from audiera.protocol.records import Asset, Endpoint, License, Model, Snapshot
@@ -24,10 +24,6 @@ VERSION: Final = 1
 """Version of these tables; a file of another version is begun anew."""
 
 SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS position (
-    only INTEGER PRIMARY KEY CHECK (only = 1), height INTEGER NOT NULL, time INTEGER NOT NULL, app_hash BLOB NOT NULL
-);
-INSERT OR IGNORE INTO position VALUES (1, 0, 0, x'');
 CREATE TABLE IF NOT EXISTS entries (
     number INTEGER PRIMARY KEY, id BLOB NOT NULL, kind TEXT NOT NULL, status TEXT NOT NULL, holder INTEGER NOT NULL,
     license INTEGER NOT NULL, sheet BLOB NOT NULL, published_at INTEGER NOT NULL, contains_ai TEXT,
@@ -56,7 +52,7 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
 CREATE VIRTUAL TABLE IF NOT EXISTS vocabulary USING fts5vocab (words, row);
 """
 
-_TABLES: Final = ("entries", "licenses", "members", "identifiers", "names", "words")
+TABLES: Final = ("entries", "licenses", "members", "identifiers", "names", "words")
 _ENTRY: Final = ", ".join(Entry._fields)
 _UPSERT: Final = (
     f"INSERT INTO entries ({_ENTRY}) VALUES ({', '.join('?' * len(Entry._fields))}) "  # noqa: S608
@@ -65,38 +61,12 @@ _UPSERT: Final = (
 )
 
 
-class Position(NamedTuple):
-    """Where the catalog stands."""
-
-    height: int
-    """Its last block."""
-
-    time: int
-    """That block's time, microseconds."""
-
-    app_hash: bytes
-    """Application hash after it."""
-
-
-def position(db: sqlite3.Connection) -> Position:
-    """Where the catalog stands."""
-    return Position(*db.execute("SELECT height, time, app_hash FROM position").fetchone())
-
-
-def clear(db: sqlite3.Connection) -> None:
-    """Empty everything; the caller's transaction makes it whole."""
-    for table in _TABLES:
-        db.execute(f"DELETE FROM {table}")  # noqa: S608
-    db.execute("UPDATE position SET height = 0, time = 0, app_hash = x''")
-
-
 def take_block(db: sqlite3.Connection, result: BlockResult, sheets: Sheets) -> None:
     """Take in a block; the caller's transaction makes it whole."""
     for transaction in result.transactions:
         if transaction.ok:
             for record in transaction.records:
                 _take(db, record, sheets)
-    db.execute("UPDATE position SET height = ?, time = ?, app_hash = ?", (result.height, result.time, result.app_hash))
 
 
 def _take(db: sqlite3.Connection, record: Recorded, sheets: Sheets) -> None:

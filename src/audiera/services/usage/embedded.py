@@ -1,7 +1,6 @@
 """The usage index in one SQLite file, for one node."""
 
 import sqlite3
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,14 +20,14 @@ from audiera.protocol.api.usage import (
     TransactionHistory,
 )
 from audiera.protocol.chain import Block
-from audiera.protocol.errors import RequestError, StorageError
+from audiera.protocol.errors import RequestError
 from audiera.protocol.results import BlockResult
 from audiera.protocol.state import StateView
-from audiera.services.storage.sqlite import connect, connect_for_reading
+from audiera.services.storage.derived import DerivedFile
 from audiera.services.usage import histories, statements, sums, trails
 from audiera.services.usage.ports import MAX_PART
 from audiera.services.usage.posting import check_pair, post_block
-from audiera.services.usage.tables import SCHEMA, VERSION, Position, clear, position
+from audiera.services.usage.tables import SCHEMA, TABLES, VERSION
 
 
 class EmbeddedUsage:
@@ -39,23 +38,12 @@ class EmbeddedUsage:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
-        self._is_closed = False
-        self._db = connect(path)
-        if self._db.execute("PRAGMA user_version").fetchone()[0] not in (0, VERSION):
-            self._db.close()
-            for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-                path.with_name(name).unlink(missing_ok=True)
-            self._db = connect(path)
-        self._db.executescript(f"{SCHEMA} PRAGMA user_version={VERSION};")
+        self._file = DerivedFile(path, name="usage index", version=VERSION, schema=SCHEMA, tables=TABLES)
 
     @property
     def height(self) -> int:
         """The last block applied."""
-        with self._reading() as db:
-            return position(db).height
+        return self._file.height
 
     def apply(self, result: BlockResult, block: Block) -> None:
         """Take in one block, whole or not at all.
@@ -65,16 +53,13 @@ class EmbeddedUsage:
                 not the block's.
         """
         check_pair(result, block)
-        with self._lock:
-            if not _is_next(position(self._db), result):
-                return
-            with self._db:
-                post_block(self._db, result, block)
+        with self._file.taking(result) as db:
+            if db is not None:
+                post_block(db, result, block)
 
     def rebuild(self, blocks: Iterable[tuple[BlockResult, Block]]) -> None:
         """Forget everything and apply the blocks from the first on."""
-        with self._lock, self._db:
-            clear(self._db)
+        self._file.clear()
         for result, block in blocks:
             self.apply(result, block)
 
@@ -150,46 +135,12 @@ class EmbeddedUsage:
 
     def close(self) -> None:
         """Give the file back."""
-        with self._lock:
-            self._is_closed = True
-            for db in (*self._idle, self._db):
-                db.close()
-            self._idle.clear()
+        self._file.close()
 
     @contextmanager
     def _reading(self, limit: int = 1) -> Iterator[sqlite3.Connection]:
         """A connection that sees one moment of the database, for an answer of at most so many rows."""
         if not 1 <= limit <= MAX_PART:
             raise RequestError(f"limit is 1 to {MAX_PART}, got {limit}")
-        with self._lock:
-            db = self._idle.pop() if self._idle else None
-        if db is None:
-            db = connect_for_reading(self._path)
-        try:
-            db.execute("BEGIN")
+        with self._file.reading() as db:
             yield db
-        finally:
-            db.execute("ROLLBACK")
-            with self._lock:
-                if self._is_closed:
-                    db.close()
-                else:
-                    self._idle.append(db)
-
-
-def _is_next(stands: Position, result: BlockResult) -> bool:
-    """Whether the block is the next one; one applied before is not."""
-    if result.height == stands.height and result.app_hash != stands.app_hash:
-        raise StorageError(
-            f"block {result.height} is not the one the usage index holds: it belongs to another chain; rebuild it",
-            code="usage_of_another_chain",
-            height=result.height,
-        )
-    if result.height > stands.height + 1:
-        raise StorageError(
-            f"the usage index stands at block {stands.height}, so block {stands.height + 1} is next, got "
-            f"{result.height}; follow the ledger from there",
-            code="usage_gap",
-            height=stands.height,
-        )
-    return result.height == stands.height + 1

@@ -9,7 +9,8 @@ from audiera.protocol.ids import format_id
 from audiera.protocol.purposes import PURPOSES
 from audiera.protocol.results import OK
 from audiera.protocol.units import I64_MAX
-from audiera.services.usage.tables import loaded, position, require_number, stored
+from audiera.services.storage.derived import position
+from audiera.services.usage.tables import loaded, require_number, stored
 
 ACCESSES: Final = (
     "SELECT a.number, b.height, b.time, a.batch, a.number - b.first, b.first_index + a.nth, b.node, a.t, a.asset, "

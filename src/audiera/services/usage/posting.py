@@ -62,7 +62,6 @@ def post_block(db: sqlite3.Connection, result: BlockResult, block: Block) -> Non
     for place, (done, data) in enumerate(zip(result.transactions, block.transactions, strict=True)):
         _post_transaction(db, purses, _Posted(row[2] + place, result, place, done, data, block.header.chain_id))
     purses.save()
-    db.execute("UPDATE position SET height = ?, time = ?, app_hash = ?", (result.height, result.time, result.app_hash))
 
 
 def _next_number(db: sqlite3.Connection, table: str, first: int) -> int:

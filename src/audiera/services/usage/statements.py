@@ -9,7 +9,8 @@ from audiera.protocol.ids import format_id
 from audiera.protocol.machine import account_purse, asset_purse
 from audiera.protocol.records.money import MovementReason
 from audiera.protocol.units import I64_MAX
-from audiera.services.usage.tables import Span, check_period, period, position, purse_number, require_number, whole
+from audiera.services.storage.derived import position
+from audiera.services.usage.tables import Span, check_period, period, purse_number, require_number, whole
 
 _LINES: Final = (
     "SELECT t.height, t.place, m.place, k.time, t.id, t.batch, d.name, c.name, m.high, m.low, m.reason, "

@@ -10,10 +10,6 @@ VERSION: Final = 1
 """Version of these tables; a file of another version is begun anew."""
 
 SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS position (
-    only INTEGER PRIMARY KEY CHECK (only = 1), height INTEGER NOT NULL, time INTEGER NOT NULL, app_hash BLOB NOT NULL
-);
-INSERT OR IGNORE INTO position VALUES (1, 0, 0, x'');
 CREATE TABLE IF NOT EXISTS blocks (
     height INTEGER PRIMARY KEY, time INTEGER NOT NULL UNIQUE, transactions INTEGER NOT NULL,
     movements INTEGER NOT NULL, accesses INTEGER NOT NULL
@@ -70,7 +66,7 @@ CREATE TABLE IF NOT EXISTS claims (
 ) WITHOUT ROWID;
 """
 
-_TABLES: Final = (
+TABLES: Final = (
     "blocks",
     "transactions",
     "refused",
@@ -86,31 +82,6 @@ _TABLES: Final = (
 )
 
 _LOW_BITS: Final = 32
-
-
-class Position(NamedTuple):
-    """Where the index stands."""
-
-    height: int
-    """Its last block."""
-
-    time: int
-    """That block's time, microseconds."""
-
-    app_hash: bytes
-    """Application hash after it."""
-
-
-def position(db: sqlite3.Connection) -> Position:
-    """Where the index stands."""
-    return Position(*db.execute("SELECT height, time, app_hash FROM position").fetchone())
-
-
-def clear(db: sqlite3.Connection) -> None:
-    """Empty everything; the caller's transaction makes it whole."""
-    for table in _TABLES:
-        db.execute(f"DELETE FROM {table}")  # noqa: S608
-    db.execute("UPDATE position SET height = 0, time = 0, app_hash = x''")
 
 
 def stored(number: int) -> int:
