@@ -38,8 +38,9 @@ class UsageIndex(Protocol):
         """The last block applied; 0 before the first."""
 
     def apply(self, result: BlockResult, block: Block) -> None:
-        """Take in one block, whole or not at all; a crash may lose the newest ones, which follow again. A block applied before is
-        skipped.
+        """Take in one block, whole or not at all; a block applied before is skipped.
+
+        A crash may lose the newest ones, which whoever follows the ledger applies again.
 
         Raises:
             StorageError: blocks are missing in between, the block applied before was another one, or the result is
