@@ -497,6 +497,20 @@ def test_an_application_key_opens_what_it_is_for_and_stops_when_it_ends(house: H
     assert error.value.code == "key_expired"
 
 
+def test_what_is_spare_is_the_smaller_budget_less_what_is_promised(house: House) -> None:
+    house.fund(house.lab, 10_000)
+    model = house.model()
+    grant = house.call_grant(house.lab, model, 100)
+    rooms = house.rooms()
+    own = rooms.session(house.lab, grant, purpose="call-model")
+    keyed = rooms.session(house.lab, grant, purpose="call-model", app_key=house.app_key(house.lab, 30))
+    assert (rooms.gate.spare(own), rooms.gate.spare(keyed)) == (100, 30)
+    allowed(rooms.gate.authorize(keyed, call_ask(model, 5)))
+    assert (rooms.gate.spare(own), rooms.gate.spare(keyed)) == (85, 15)
+    allowed(rooms.gate.authorize(own, call_ask(model, 75)))
+    assert (rooms.gate.spare(own), rooms.gate.spare(keyed)) == (0, 0)
+
+
 def test_an_application_key_of_another_or_for_something_else_opens_nothing(house: House) -> None:
     house.fund(house.lab, 10_000)
     model = house.model()

@@ -122,8 +122,8 @@ class _Group:
 
     @property
     def is_full(self) -> bool:
-        beside = max(len(self.sessions), len(self.watermarks))
-        return len(self.waiters) >= LARGEST_GROUP or beside >= MOST_BESIDE
+        is_crowded = len(self.sessions) >= MOST_BESIDE or len(self.watermarks) >= MOST_BESIDE
+        return is_crowded or len(self.waiters) >= LARGEST_GROUP
 
 
 class Meter:
