@@ -390,6 +390,34 @@ def test_a_base_model_takes_its_share_first() -> None:
     assert world.balance(f"model/{base}") == rest * 4_000 // 10_000 // 2
 
 
+def test_a_call_is_charged_by_the_list_it_was_quoted_by() -> None:
+    world, server = market()
+    model = model_of(world, (), 0)
+
+    def publish(version: int, per_call: int) -> None:
+        price = CallPrice(version=version, per_call=per_call)
+        world.do("lab", PublishEndpoint(model=model, node=server.node.number, price=price))
+
+    publish(1, 1_000)
+    grant = world.grant("app", "call-model", model=model, budget=100_000)
+    session = server.open("app", grant)
+    quoted = world.time
+    publish(2, 9_000)
+    world.time += 1_000_000
+    result = server.record(
+        server.row(session, model, op=4, units=0, policy=1),
+        server.row(session, model, op=4, units=0, policy=2),
+        server.row(session, model, op=4, units=0, policy=3),
+        t=quoted + 1,
+    )
+    assert result.batch is not None and result.batch.unmatched == 1  # there is no third list
+    assert usage(world, grant)[2] == 1_000 + 9_000
+    world.time += 3 * 120_000_000
+    late = server.record(server.row(session, model, op=4, units=0, policy=1), t=world.time)
+    assert late.batch is not None and late.batch.unmatched == 1  # a list that ended charges no later call
+    assert usage(world, grant)[2] == 10_000
+
+
 def test_an_application_key_spends_no_more_than_its_budget() -> None:
     world, server = market()
     asset = world.asset("creator", world.license("creator", FREE))

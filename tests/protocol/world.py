@@ -257,7 +257,15 @@ class Server:
         return session.number
 
     def row(
-        self, session: int, asset: int, *, op: int = 1, size: int = 1_000, units: int = 2_000, flags: int = 0
+        self,
+        session: int,
+        asset: int,
+        *,
+        op: int = 1,
+        size: int = 1_000,
+        units: int = 2_000,
+        flags: int = 0,
+        policy: int = 1,
     ) -> Row:
         """A row of a session, timed later."""
         opened = self.sessions[session]
@@ -270,7 +278,7 @@ class Server:
             bytes=size,
             units=units,
             node=self.node.number,
-            policy=1,
+            policy=policy,
             purpose=purpose_code(opened.purpose),
             op=op,
             flags=flags,

@@ -224,7 +224,7 @@ def _open_access(base: _Base, opened: ExitStack) -> _Access:
     last_session = max([state.last_session, *waiting])
     gate = Gate(base.ledger, chain_id=chain_id, node=base.account, clock=base.clock, last_session=last_session)
     for entry in meter.unsealed:
-        gate.restore(np.frombuffer(entry.rows, dtype=ROW))
+        gate.restore(np.frombuffer(entry.rows, dtype=ROW), entry.companions.sessions)
     refusals = Refusals(meter, base.clock)
     sealer = Sealer(
         meter,

@@ -50,6 +50,7 @@ REASONS: Final[dict[str, str]] = {
     "app-key-ended": "the application key was revoked or has expired",
     "app-key-scope": "the application key is not for this model",
     "app-key-budget": "the application key's budget is used up",
+    "key-removed": "the key that signed the session is no longer the account's; open a new one",
     "session-expired": "the session has expired; open a new one",
     "model-inactive": "the model is not offered at the moment",
 }

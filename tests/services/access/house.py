@@ -354,7 +354,9 @@ class House:
             runs=(),
             training_share=0,
             undisclosed_data=True,
-            interface=Interface(task="generation", accepts=("audio/wav",), returns=("audio/wav",)),
+            interface=Interface(
+                task="generation", accepts=("audio/wav", "application/json", "audio/midi"), returns=("audio/wav",)
+            ),
         )
         model = self.do(self.creator, body).number
         price = CallPrice(version=1, per_call=per_call, per_audio_second=per_second)

@@ -10,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from audiera.protocol import keys
 from audiera.protocol.accesses import ROW
 from audiera.protocol.accesses.rows import FLAG_FAILED, OP_CALL, OP_RANGE, OP_REFUSAL, OP_WHOLE
+from audiera.protocol.encoding import digest
 from audiera.protocol.errors import AccessRefused, Conflict, NotFound, NotPermitted
 from audiera.protocol.machine import grant_purse
 from audiera.protocol.records import CallPrice, Rule
 from audiera.protocol.rights import Decision
 from audiera.protocol.transactions import (
+    ChangeKeys,
     CloseRun,
     OpenDispute,
     OpenRun,
@@ -195,6 +198,15 @@ def test_a_revoked_grant_refuses_from_its_block_on(house: House) -> None:
     assert rooms.gate.repeat(session, ask(asset)).reasons == ("grant-revoked",)
     with pytest.raises(AccessRefused):
         rooms.gate.open(rooms.opening(house.lab, grant))
+
+
+def test_a_session_ends_with_the_key_that_signed_it(house: House) -> None:
+    rooms, asset, _, session = opened(house)
+    allowed(rooms.gate.authorize(session, ask(asset)))
+    other = keys.public_key(digest(b"another key"))
+    house.do(house.lab, ChangeKeys(control_keys=(other,), device_keys=()))
+    assert refused(rooms.gate.authorize(session, ask(asset))) == ("key-removed",)
+    assert rooms.gate.repeat(session, ask(asset)).reasons == ("key-removed",)
 
 
 def test_an_asset_withdrawn_or_contested_refuses_from_its_block_on(house: House) -> None:
@@ -584,6 +596,7 @@ def test_a_restart_finds_the_key_of_a_session_the_ledger_has(house: House) -> No
     rooms = house.restart()
     rows = np.zeros(3, dtype=ROW)
     rows["asset"], rows["grant"], rows["session"], rows["op"] = model, grant, session.number, OP_CALL
+    rows["policy"] = 1
     rows["flags"][2] = FLAG_FAILED
     rooms.gate.restore(rows)
     assert rooms.gate._tallies.of_key(key) == 20

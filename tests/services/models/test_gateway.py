@@ -304,6 +304,14 @@ def test_an_answer_longer_than_the_budget_pays_is_neither_delivered_nor_billed(h
     desk.close()
 
 
+def test_a_body_of_a_kind_the_model_does_not_take_is_refused_before_anything_runs(desk: Desk) -> None:
+    """Sound sent under another name would not be measured, and so not be billed."""
+    with pytest.raises(ModelError) as failed:
+        run(desk.call(sound(3.0), "application/octet-stream"))
+    assert failed.value.code == "media_type_not_accepted"
+    assert (desk.runner.calls, desk.rooms.durable()) == (0, [])
+
+
 def test_the_longest_answer_is_bounded_whatever_the_budget(desk: Desk) -> None:
     desk.runner.does = lambda _: CallAnswer(sound(LONGEST_AUDIO_S + 1.0), "audio/wav")
     with pytest.raises(ModelError) as failed:

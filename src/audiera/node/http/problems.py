@@ -44,6 +44,7 @@ _STATUS_OF_CODE = {
     "checksum_mismatch": 460,
     "range_not_satisfiable": 416,
     "budget_too_small": 402,
+    "media_type_not_accepted": 415,
     "model_input_invalid": 422,
     "model_unusable": 422,
     "model_files_missing": 409,

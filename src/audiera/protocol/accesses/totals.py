@@ -107,6 +107,12 @@ def uses_of(payable: Array, until: int, since: int) -> Array:
     return uses
 
 
+def unique_values(column: npt.NDArray[np.unsignedinteger[npt.NBitBase]]) -> list[int]:
+    """The different values of a column, ascending."""
+    values: list[int] = np.unique(column).tolist()
+    return values
+
+
 def agrees(rows: Array, consumer: int, grant: int, purpose: int) -> bool:
     """Whether every row of a session states the session's consumer, grant and purpose."""
     stated = (("consumer", consumer), ("grant", grant), ("purpose", purpose))

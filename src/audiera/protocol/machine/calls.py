@@ -1,9 +1,11 @@
 """Model calls: charged by the published price list, shared down the lineage."""
 
+from typing import NamedTuple
+
 from msgspec.structs import replace
 
 from audiera.protocol.accesses.rows import Array
-from audiera.protocol.accesses.totals import use_list
+from audiera.protocol.accesses.totals import unique_values, use_list, uses_of
 from audiera.protocol.machine.step import NETWORK, Step, account_purse, grant_purse, model_purse
 from audiera.protocol.records import AppKey, CallPrice, Grant, Model, Split
 from audiera.protocol.records.money import MovementReason
@@ -20,28 +22,73 @@ def call_charge(price: CallPrice, calls: int, audio_seconds: int) -> int:
     return price.per_call * calls + price.per_audio_second * audio_seconds
 
 
-def pay_calls(step: Step, grant: Grant, state: SessionState, payable: Array, uses: Array) -> int:
+class _Called(NamedTuple):
+    """What a session's calls come to."""
+
+    calls: int
+    """How many."""
+
+    bytes: int
+    """Bytes of their answers."""
+
+    amount: int
+    """Microcredits they cost."""
+
+
+def pay_calls(step: Step, grant: Grant, state: SessionState, payable: Array, until: int, since: int) -> int:
     """Charge a session's successful calls and share the revenue; returns how many calls were covered.
 
-    The row's ``asset`` is the model and its ``units`` are started seconds of audio, in and out.
+    The row's ``asset`` is the model, its ``units`` are started seconds of audio, in and out, and its ``policy`` is the
+    version of the price list the call was quoted by: a list that ended charges the calls made before it did.
+
+    Args:
+        step: the transaction at work.
+        grant: what the session runs under.
+        state: the session.
+        payable: its rows that released something.
+        until: rows at this moment or later are left out; 0 for no end.
+        since: rows earlier than this moment are left out.
     """
-    covered = [use for use in use_list(uses) if use[0] == grant.model]
     model = step.stage.model(grant.model)
     endpoint = step.stage.endpoint(grant.model)
-    if not covered or model is None or endpoint is None or endpoint.node != step.signer:
+    if model is None or endpoint is None or endpoint.node != step.signer:
         return 0
     key = step.stage.app_key(state.app_key) if state.app_key else None
     if key is not None and key.models and model.number not in key.models:
         return 0
-    _, calls, seconds, size = covered[0]
-    amount = min(call_charge(endpoint.price, calls, seconds), step.stage.balance(grant_purse(grant.number)))
+    called = _called(step, grant.model, payable, until, since)
+    if not called.calls:
+        return 0
+    amount = min(called.amount, step.stage.balance(grant_purse(grant.number)))
     amount = _within_app_key(step, key, amount)
     if amount:
         _share_revenue(step, grant, model, amount)
     usage = step.stage.grant_usage(grant.number)
-    used = replace(usage, accesses=usage.accesses + calls, bytes=usage.bytes + size, spent=usage.spent + amount)
+    used = replace(
+        usage,
+        accesses=usage.accesses + called.calls,
+        bytes=usage.bytes + called.bytes,
+        spent=usage.spent + amount,
+    )
     step.put(number_key(b"u", grant.number), used)
-    return calls
+    return called.calls
+
+
+def _called(step: Step, model: int, payable: Array, until: int, since: int) -> _Called:
+    """Sum up the calls by the price list each was quoted by; calls quoted by no list are not covered."""
+    calls = size = amount = 0
+    for version in unique_values(payable["policy"]):
+        known = step.stage.price_list(model, version)
+        if known is None:
+            continue
+        ends = [end for end in (until, known.ended_at + step.params().row_lag_us if known.ended_at else 0) if end]
+        uses = uses_of(payable.compress(payable["policy"] == version), min(ends) if ends else 0, since)
+        for asset, count, seconds, bytes_ in use_list(uses):
+            if asset == model:
+                calls += count
+                size += bytes_
+                amount += call_charge(known.price, count, seconds)
+    return _Called(calls, size, amount)
 
 
 def _within_app_key(step: Step, key: AppKey | None, amount: int) -> int:

@@ -212,9 +212,10 @@ def _count_session(step: Step, part: SessionRows, grants: dict[int, Grant | None
         return len(part.payable)
     step.put(number_key(b"S", step.signer, part.session), replace(state, rows=state.rows + part.rows))
     ends = [end for end in (grant.valid_until, grant.revoked_at, state.expires_at) if end]
-    uses = uses_of(part.payable, min(ends) if ends else 0, step.time - step.params().row_late_us)
+    until, since = min(ends) if ends else 0, step.time - step.params().row_late_us
     if grant.model:
-        return len(part.payable) - pay_calls(step, grant, state, part.payable, uses)
+        return len(part.payable) - pay_calls(step, grant, state, part.payable, until, since)
+    uses = uses_of(part.payable, until, since)
     covered = cover(uses, step.stage.coverage(grant.number))
     sums = sums_of(covered.uses)
     if sums.accesses:

@@ -6,7 +6,7 @@ from audiera.protocol.machine.lineage import model_weights, run_weights
 from audiera.protocol.machine.step import Step, expect, found, permit
 from audiera.protocol.merkle import leaf_hash, sum_root, tree_root
 from audiera.protocol.purposes import TRAINING_PURPOSES
-from audiera.protocol.records import Certificate, Endpoint, Grant, Model, Run, Snapshot
+from audiera.protocol.records import Certificate, Endpoint, Grant, Model, PriceList, Run, Snapshot
 from audiera.protocol.records.base import (
     require,
     require_digest,
@@ -246,5 +246,8 @@ def publish_endpoint(step: Step, body: PublishEndpoint) -> None:
     if older is not None and older.price != body.price:
         wanted = older.price.version + 1
         expect(body.price.version == wanted, f"a changed price list is version {wanted}", "price_version")
+        ended = PriceList(price=older.price, ended_at=step.time)
+        step.put(number_key(b"E", body.model, older.price.version), ended)
+    step.put(number_key(b"E", body.model, body.price.version), PriceList(price=body.price))
     endpoint = Endpoint(model=body.model, node=body.node, price=body.price, active=body.active)
     step.save(b"e", body.model, endpoint)

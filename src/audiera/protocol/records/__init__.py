@@ -26,7 +26,7 @@ from audiera.protocol.records.base import Record, Split
 from audiera.protocol.records.dispute import Dispute
 from audiera.protocol.records.grant import AgreedTerms, Grant, GrantUsage
 from audiera.protocol.records.license import Caps, Duty, License, Price, Rule, Terms
-from audiera.protocol.records.model import BaseModel, CallPrice, Endpoint, Interface, Model
+from audiera.protocol.records.model import BaseModel, CallPrice, Endpoint, Interface, Model, PriceList
 from audiera.protocol.records.money import Movement, Settlement
 from audiera.protocol.records.params import Authority, Genesis, Params, Validator
 from audiera.protocol.records.run import Certificate, Run, RunUse
@@ -67,6 +67,7 @@ __all__ = [
     "Params",
     "PayoutAddress",
     "Price",
+    "PriceList",
     "Record",
     "Role",
     "Rule",

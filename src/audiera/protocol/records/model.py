@@ -46,6 +46,16 @@ class CallPrice(Record, frozen=True, kw_only=True):
     """Microcredits for each started second of audio, in and out."""
 
 
+class PriceList(Record, frozen=True, kw_only=True):
+    """A price list of an endpoint, kept so that a call is charged by the list it was quoted by."""
+
+    price: CallPrice
+    """The list."""
+
+    ended_at: int = 0
+    """Block time from which another one is in force, microseconds; 0 while it is in force."""
+
+
 class Model(Record, frozen=True, kw_only=True, tag="model"):
     """A model version."""
 

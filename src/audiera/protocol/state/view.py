@@ -18,6 +18,7 @@ from audiera.protocol.records import (
     License,
     Model,
     Params,
+    PriceList,
     Record,
     Run,
     RunUse,
@@ -158,6 +159,10 @@ class StateView:
     def endpoint(self, model: int) -> Endpoint | None:
         """A model's endpoint."""
         return self._load(number_key(b"e", model), Endpoint)
+
+    def price_list(self, model: int, version: int) -> PriceList | None:
+        """A version of a model's price list."""
+        return self._load(number_key(b"E", model, version), PriceList)
 
     def settlement(self, number: int) -> Settlement | None:
         """A settlement."""

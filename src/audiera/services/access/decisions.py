@@ -99,10 +99,16 @@ def access_price(price: Price | None, units: int) -> int:
     return price.amount if price.unit == "access" else -(-price.amount * units // _MINUTE_MS)
 
 
-def call_price(view: StateView, model: int, seconds: int) -> int:
-    """What a call costs by the list in force."""
+def call_price(view: StateView, model: int, version: int, seconds: int) -> int:
+    """What a call costs by a version of the model's price list."""
+    known = view.price_list(model, version)
+    return call_charge(known.price, 1, seconds) if known is not None else 0
+
+
+def price_version(view: StateView, model: int) -> int:
+    """The version of the price list in force; it is what a call's row has as its policy."""
     endpoint = view.endpoint(model)
-    return call_charge(endpoint.price, 1, seconds) if endpoint is not None else 0
+    return endpoint.price.version if endpoint is not None else 0
 
 
 def agreed_prices(view: StateView, number: int) -> dict[int, Price | None]:

@@ -28,6 +28,7 @@ from audiera.services.access.decisions import (
     decide_covered,
     decide_model,
     key_reasons,
+    price_version,
     use_of,
 )
 from audiera.services.access.meter import RowFields
@@ -304,6 +305,8 @@ class Gate:
         reasons = list(standing_reasons(grant, use_of(opening, grant), now))
         if now >= session.end:
             reasons.append("session-expired")
+        if opening.key and view.account_of_key(opening.key) != opening.consumer:
+            reasons.append("key-removed")
         key = view.app_key(opening.app_key) if opening.app_key else None
         reasons += key_reasons(key, ask.asset, now) if key is not None else []
         decision, revision = self._decide_asset(session, view, grant, ask, now)
@@ -316,7 +319,7 @@ class Gate:
     ) -> tuple[Decision, int]:
         """The decision about an asset, kept until the next block or the next moment its license speaks of."""
         if ask.op == OP_CALL:
-            return decide_model(view, grant, ask.asset, self._node), 0
+            return decide_model(view, grant, ask.asset, self._node), price_version(view, ask.asset)
         height = self._ledger.head().height
         if session.decided_at != height:
             session.decided_at = height
@@ -330,7 +333,7 @@ class Gate:
     def _charge(self, session: Session, view: StateView, grant: Grant, ask: Ask) -> int:
         """The most this access can cost."""
         if ask.op == OP_CALL:
-            return call_price(view, ask.asset, ask.units)
+            return call_price(view, ask.asset, price_version(view, ask.asset), ask.units)
         return access_price(grant.terms[session.coverage[ask.asset][1]].price, ask.units)
 
     def _limits(self, view: StateView, grant: Grant, ask: Ask, charge: int, app_key: int) -> list[str]:
@@ -380,7 +383,7 @@ class Gate:
             if row["flags"] & FLAG_FAILED:
                 charge = 0
             elif row["op"] == OP_CALL:
-                charge = call_price(view, asset, units)
+                charge = call_price(view, asset, int(row["policy"]), units)
             else:
                 if grant not in prices:
                     prices[grant] = agreed_prices(view, grant)

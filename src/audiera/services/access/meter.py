@@ -59,7 +59,7 @@ class RowFields(NamedTuple):
     """Milliseconds of audio; started seconds for a call; refusals summed up."""
 
     policy: int
-    """License revision decided under."""
+    """License revision decided under; for a call the version of the price list it is charged by."""
 
     purpose: int
     """Purpose code."""

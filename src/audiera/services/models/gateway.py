@@ -92,6 +92,7 @@ class Gateway:
         place = (session.number, name)
         if name and (place in self._at_work or self._meter.answered(*place) is not None):
             raise Conflict("a call of this name is at work, or was answered and charged before", code="call_repeated")
+        _require_accepted(model, request.media_type)
         heard = audio_seconds(request.body, request.media_type)
         ask = Ask(model.number, OP_CALL, 0, heard + self._affordable(session, endpoint, heard))
         call = self._gate.authorize(session, ask)
@@ -152,6 +153,19 @@ class Gateway:
     def close(self) -> None:
         """Finish calls at work."""
         self._threads.shutdown(wait=True)
+
+
+def _require_accepted(model: Model, media_type: str) -> None:
+    """Refuse a body of a kind the model does not take: sound under another name would not be measured.
+
+    Raises:
+        ModelError: what it takes.
+    """
+    accepts = model.interface.accepts if model.interface is not None else ()
+    if accepts and media_type not in accepts:
+        raise ModelError(
+            f"model {model.number} takes {', '.join(accepts)}, got {media_type[:60]!r}", code="media_type_not_accepted"
+        )
 
 
 def audio_seconds(body: bytes, media_type: str) -> int:
