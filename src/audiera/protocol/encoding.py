@@ -8,6 +8,7 @@ Source: https://ipld.io/specs/codecs/dag-cbor/spec/ and RFC 8949, section 4.2.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import TypeVar, cast
 
@@ -26,8 +27,8 @@ MAX_BYTES = 4 * 1024 * 1024
 """The largest encoding accepted where a type sets no smaller limit."""
 
 _CONTAINER_HEADS = bytes(range(0x80, 0xC0))
-_LINK = bytes((0xD8, 0x2A))
-"""The head of a content id, tag 42; also found by chance inside byte strings."""
+_LINK = re.compile(rb"\xd8\x2a(?:[\x40-\x57]|\x58.|\x59..|\x5a....)\x00", re.DOTALL)
+"""How a content id begins: tag 42, the head of a byte string, its prefix 0; hardly ever found by chance elsewhere."""
 
 
 def _to_lists(value: object) -> object:
@@ -62,7 +63,7 @@ def encode(record: object) -> bytes:
     try:
         plain = _to_lists(msgspec.to_builtins(record, builtin_types=(bytes,)))
         data = libipld.encode_dag_cbor(plain)
-        return data if _LINK not in data else _encode_plain(plain)
+        return data if _LINK.search(data) is None else _encode_plain(plain)
     except (ValueError, TypeError, OverflowError) as cause:
         raise EncodingError(f"a {type(record).__name__} cannot be encoded: {cause}") from cause
 
@@ -93,6 +94,16 @@ def _write_head(major: int, length: int) -> bytes:
         return bytes((major << 5 | length,))
     width = 1 if length < 1 << 8 else 2 if length < 1 << 16 else 4
     return bytes((major << 5 | 23 + width.bit_length(),)) + length.to_bytes(width, "big")
+
+
+def encode_bytes(data: bytes) -> bytes:
+    """The canonical encoding of a byte string, for whoever puts a record together from parts made before."""
+    return _write_head(2, len(data)) + data
+
+
+def encode_array_head(count: int) -> bytes:
+    """What stands before the items of an array."""
+    return _write_head(4, count)
 
 
 def _head(data: bytes, at: int) -> tuple[int, int, int]:

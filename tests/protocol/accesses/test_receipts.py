@@ -24,6 +24,7 @@ def test_every_row_of_a_group_has_a_receipt(count, k, data):
     receipt = group_of(count, k=k).receipt(position)
     again = decode_receipt(encode_receipt(receipt))
     assert again == receipt
+    assert group_of(count, k=k).encoded(position) == encode_receipt(receipt)
     row = verify_receipt(again, NODE_KEY, chain_id=CHAIN)
     assert row.pack() == plain_rows(count)[position].tobytes()
     assert again.index == 1_000 + position

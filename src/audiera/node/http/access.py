@@ -11,7 +11,6 @@ from audiera.node.http.lookup import asset_at
 from audiera.node.http.operations import Call, Operation
 from audiera.protocol.accesses import SessionOpen, Watermark
 from audiera.protocol.accesses.proof import format_proof
-from audiera.protocol.accesses.receipts import encode_receipt
 from audiera.protocol.api import routes
 from audiera.protocol.api.access import (
     DecisionAnswer,
@@ -98,7 +97,7 @@ async def asset_preview(call: Call, ref: str) -> Response:
     asset = asset_at(call, ref)
     data = await call.parts.threads.run(call.parts.intake.preview, asset.content.blob)
     recorded = await call.parts.stream.preview(asset.number, len(data))
-    receipt = base64.b64encode(encode_receipt(recorded.receipt())).decode()
+    receipt = base64.b64encode(recorded.encoded_receipt()).decode()
     return Response(data, media_type="audio/ogg", headers={routes.RECEIPT: receipt})
 
 

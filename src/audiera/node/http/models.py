@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from audiera.node.http.lookup import found
 from audiera.node.http.operations import Call, Operation
-from audiera.protocol.accesses.receipts import encode_receipt
 from audiera.protocol.api import routes
 from audiera.protocol.api.models import DeploymentAnswer, DeploymentRequest, ModelAnswer, PackageAnswer
 from audiera.protocol.errors import NotPermitted, RequestError
@@ -99,7 +98,7 @@ async def call_model(call: Call, number: Numbered, parameters: dict[str, str]) -
     headers = {
         routes.PRICE: str(called.price),
         routes.PRICE_VERSION: str(called.price_version),
-        routes.RECEIPT: base64.b64encode(encode_receipt(called.recorded.receipt())).decode("ascii"),
+        routes.RECEIPT: base64.b64encode(called.recorded.encoded_receipt()).decode("ascii"),
     }
     return Response(called.answer.body, headers=headers, media_type=called.answer.media_type)
 

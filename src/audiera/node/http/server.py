@@ -25,9 +25,10 @@ from audiera.node.parts import Parts
 from audiera.protocol.api.routes import IDEMPOTENCY_KEY, REQUEST_ID
 from audiera.protocol.errors import AudieraError, NotFound, NotPermitted, RequestError, TooLarge
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID_HEADER = REQUEST_ID.lower().encode("ascii")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_SAFE_SITES = frozenset({"same-origin", "none"})
+_SAFE_SITES = frozenset({b"same-origin", b"none"})
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -133,12 +134,15 @@ class HttpNode:
         """Serve one request."""
         if scope["type"] != "http":
             return
-        request = Request(scope, receive)
-        request_id = self._request_id(request)
+        headers = dict(scope["headers"])
+        request_id = self._request_id(headers)
         try:
-            self._guard(request)
-            if await self._byte_route.serve(scope, receive, send, request_id, _ALWAYS):
+            self._guard(scope["method"], headers)
+            wanted = self._byte_route.find(scope)
+            if wanted is not None:
+                await self._byte_route.serve(wanted, headers, send, request_id, _ALWAYS)
                 return
+            request = Request(scope, receive)
             response = await self._respond(request, request_id)
         except AudieraError as error:
             response = problem_response(error, request_id)
@@ -155,28 +159,29 @@ class HttpNode:
             response.headers["cache-control"] = "no-store"
         await response(scope, receive, send)
 
-    def _request_id(self, request: Request) -> str:
-        given = request.headers.get(REQUEST_ID, "")
-        return given if _REQUEST_ID.fullmatch(given) else self._parts.entropy(8).hex()
+    def _request_id(self, headers: Mapping[bytes, bytes]) -> str:
+        given = headers.get(_REQUEST_ID_HEADER)
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return given.decode("ascii")
+        return self._parts.entropy(8).hex()
 
-    def _guard(self, request: Request) -> None:
+    def _guard(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         """Keep other web pages out: any page a person visits can send requests to a local node.
 
         Raises:
             RequestError: called under a name that is not the node's (DNS rebinding).
             NotPermitted: a page of another origin tries to change something.
         """
-        host = request.headers.get("host", "")
+        host = headers.get(b"host", b"").decode("latin-1")
         if host.lower() not in self.hosts:
             raise RequestError(
                 f"this node is not called {host[:80]!r}; add the name to the setting hosts",
                 code="request_invalid_host",
             )
-        if request.method in _SAFE_METHODS:
+        if method in _SAFE_METHODS:
             return
-        origin = request.headers.get("origin")
-        site = request.headers.get("sec-fetch-site")
-        is_foreign = origin is not None and origin.lower().partition("://")[2] not in self.hosts
+        origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
+        is_foreign = origin is not None and origin.decode("latin-1").lower().partition("://")[2] not in self.hosts
         if is_foreign or (site is not None and site not in _SAFE_SITES):
             raise NotPermitted("a page of another origin may not change anything here", code="origin_not_allowed")
 

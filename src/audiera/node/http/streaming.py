@@ -8,16 +8,15 @@ Source: RFC 9110 section 14 (ranges).
 
 import base64
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Scope, Send
 
 from audiera.node.http.authorization import Owners, authorize
 from audiera.node.http.identity import Tokens
 from audiera.node.sessions import SessionTokens
 from audiera.node.threads import Threads
-from audiera.protocol.accesses.receipts import encode_receipt
 from audiera.protocol.errors import RequestError
 from audiera.protocol.ids import format_blob_id
 from audiera.protocol.units import U64_MAX
@@ -38,6 +37,16 @@ _MEDIA_TYPES = {
 }
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Wanted(NamedTuple):
+    """What a request for bytes names."""
+
+    session: str
+    """The session's number."""
+
+    asset: str
+    """The asset's number."""
 
 
 class Span(NamedTuple):
@@ -107,32 +116,39 @@ class ByteRoute:
         self._threads = threads
         self._asset_size = asset_size
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, request_id: str, always: Headers) -> bool:
-        """Serve a request if it is one for bytes; says whether it was.
+    def find(self, scope: Scope) -> Wanted | None:
+        """The session and asset that a request names, both as text; None when it is not one for bytes."""
+        if scope["method"] != "GET":
+            return None
+        found = _PATH.fullmatch(scope["path"])
+        return None if found is None else Wanted(found[1], found[2])
+
+    async def serve(
+        self, wanted: Wanted, headers: Mapping[bytes, bytes], send: Send, request_id: str, always: Headers
+    ) -> None:
+        """Decide, record, and only then send.
+
+        Args:
+            wanted: what the request names.
+            headers: the request's.
+            send: where the answer goes.
+            request_id: the request's id.
+            always: headers of every answer.
 
         Raises:
             AudieraError: why nothing was released.
         """
-        if scope["method"] != "GET":
-            return False
-        found = _PATH.fullmatch(scope["path"])
-        if found is None:
-            return False
-        headers = dict(scope["headers"])
-        session = self._session(headers, found[1])
-        asset = int(found[2])
+        session = self._session(headers, wanted.session)
+        asset = int(wanted.asset)
         if asset > U64_MAX:
             raise RequestError("a ledger number is at most 2^64 - 1", code="parameter_invalid")
         span = parse_range(headers.get(b"range"), lambda: self._asset_size(asset))
         start, length = span if span is not None else Span(0, None)
         key = headers.get(b"idempotency-key", b"")[:128].decode("latin-1")
-        # The name of an access holds what was asked for: a known name must not release other bytes.
-        name = f"{key}/{asset}/{start}/{length}" if key else ""
-        delivery = await self._stream.open(session, asset, start, length, request=name)
+        delivery = await self._stream.open(session, asset, start, length, request=key)
         await self._send(delivery, send, [*always, (b"x-request-id", request_id.encode("ascii"))])
-        return True
 
-    def _session(self, headers: dict[bytes, bytes], number: str) -> Session:
+    def _session(self, headers: Mapping[bytes, bytes], number: str) -> Session:
         """The session of the path, which must be the asker's."""
         authorization = headers.get(b"authorization", b"").decode("latin-1")
         known = self._sessions.find(authorization[7:]) if authorization[:7] == "Bearer " else None
@@ -152,7 +168,7 @@ class ByteRoute:
             (b"etag", f'"{format_blob_id(content.blob)}"'.encode("ascii")),
             (b"accept-ranges", b"bytes"),
             (b"cache-control", b"private, no-store"),
-            (b"audiera-receipt", base64.b64encode(encode_receipt(delivery.recorded.receipt()))),
+            (b"audiera-receipt", base64.b64encode(delivery.recorded.encoded_receipt())),
         ]
         if is_part:
             headers.append((b"content-range", f"bytes {delivery.start}-{end}/{content.size}".encode("ascii")))

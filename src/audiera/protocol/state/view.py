@@ -34,7 +34,10 @@ T = TypeVar("T")
 
 def number_key(prefix: bytes, *numbers: int) -> bytes:
     """A key of a prefix and u64 numbers, so that keys sort as their numbers do."""
-    return prefix + b"".join(number.to_bytes(8, "big") for number in numbers)
+    key = prefix
+    for number in numbers:
+        key += number.to_bytes(8, "big")
+    return key
 
 
 class StateView:

@@ -96,6 +96,10 @@ class Recorded:
         """The node's signed word for it."""
         return self.group.receipt(self.position)
 
+    def encoded_receipt(self) -> bytes:
+        """The receipt in its canonical bytes."""
+        return self.group.encoded(self.position)
+
 
 class Unsealed(NamedTuple):
     """Durable rows that are not on the ledger yet."""
@@ -286,9 +290,10 @@ class Meter:
         if self._failure is not None:
             raise Unavailable(self._failure, code="meter_stopped")
         future = self._enter(fields, request)
-        if request:
-            self._waiting_requests[name] = future
-        return await asyncio.shield(future)
+        if not request:
+            return await future
+        self._waiting_requests[name] = future
+        return await asyncio.shield(future)  # whoever asks again under the name waits for the same row
 
     def _enter(self, fields: RowFields, request: str = "") -> "asyncio.Future[Recorded]":
         loop = asyncio.get_running_loop()
