@@ -4,25 +4,25 @@ from pathlib import Path
 
 import click
 
-from audiera.cli.options import as_visitor
+from audiera.cli.options import as_visitor, check_place, record_argument
 from audiera.cli.output import Output, credits_text, length_text
 from audiera.cli.words import ACCESS_COLUMNS, access_row
-from audiera.sdk import Client
+from audiera.sdk.client import Client
 
 
 @click.group()
 def access() -> None:
-    """One access: named by the node that served it and the record's index there."""
+    """One access, named as every listing names it: the node that served it / the record's index there."""
 
 
 @access.command()
-@click.argument("node", type=int)
-@click.argument("index", type=int)
+@record_argument
 @click.option("--output", "-o", "file", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it.")
 @as_visitor
-def proof(client: Client, output: Output, node: int, index: int, file: Path | None) -> None:
+def proof(client: Client, output: Output, record: tuple[int, int], file: Path | None) -> None:
     """Write the proof of an access; anyone can verify it without a node."""
-    text = client.proof(node, index)
+    check_place(file)
+    text = client.proof(*record)
     if file is None:
         click.echo(text, nl=False)
         return
@@ -36,12 +36,11 @@ def proof(client: Client, output: Output, node: int, index: int, file: Path | No
 
 
 @access.command()
-@click.argument("node", type=int)
-@click.argument("index", type=int)
+@record_argument
 @as_visitor
-def trail(client: Client, output: Output, node: int, index: int) -> None:
+def trail(client: Client, output: Output, record: tuple[int, int]) -> None:
     """From one access back to everything and everyone behind it."""
-    found = client.trail(node, index)
+    found = client.trail(*record)
     output.table(found, ACCESS_COLUMNS, [access_row(found.access)], empty="")
     if output.is_json:
         return

@@ -3,9 +3,12 @@
 import click
 
 from audiera.cli.options import CREDITS, JSON, URL, WHO, as_account, as_visitor
-from audiera.cli.output import Output, credits_text, moment_text
+from audiera.cli.output import Output, counted, credits_text, moment_text
 from audiera.protocol.records.account import ROLES, Role
-from audiera.sdk import Client, connect
+from audiera.sdk.client import Client, connect, visit
+
+_TAKEN = tuple(role for role in ROLES if role != "moderator")
+"""The roles one takes oneself; moderators are named by the network."""
 
 
 @click.group()
@@ -15,14 +18,31 @@ def account() -> None:
 
 @account.command()
 @click.option("--name", default="", help="How others see you; kept off the ledger.")
-@click.option("--role", "roles", multiple=True, type=click.Choice(ROLES), help="What you take part as; repeatable.")
+@click.option("--role", "roles", multiple=True, type=click.Choice(_TAKEN), help="What you take part as; repeatable.")
 @URL
 @WHO
 @JSON
 def create(name: str, roles: tuple[Role, ...], url: str, who: str, is_json: bool) -> None:
     """Make an account, or show the one that is there."""
+    output = Output(is_json=is_json)
+    with visit(url, name=who) as visitor:
+        is_known = visitor.is_account
     with connect(url, name=who, roles=roles or ("model-developer",), display_name=name) as client:
-        _show(client, Output(is_json=is_json), client.account)
+        _show(client, output, client.account)
+    if is_known and (name or roles):
+        output.hint("it was there already and is as it was; change it with: audiera account change --name NAME")
+
+
+@account.command()
+@click.option("--name", default="", help="How others see you from now on; kept off the ledger.")
+@click.option("--role", "roles", multiple=True, type=click.Choice(_TAKEN), help="What you take part as; repeatable.")
+@as_account
+def change(client: Client, output: Output, name: str, roles: tuple[Role, ...]) -> None:
+    """Change your name or your roles; what is not given stays."""
+    if not name and not roles:
+        raise click.UsageError("say what to change: --name NAME, --role ROLE")
+    client.change_profile(display_name=name, roles=roles)
+    _show(client, output, client.account)
 
 
 @account.command()
@@ -62,7 +82,7 @@ def credits(client: Client, output: Output, amount: int) -> None:  # noqa: A001 
 
 @account.command()
 @click.option("--budget", type=CREDITS, required=True, help="Most it may spend in all.")
-@click.option("--days", default=30, show_default=True, help="How long it is good for.")
+@click.option("--days", type=click.IntRange(1, 3_650), default=30, show_default=True, help="How long it is good for.")
 @click.option("--model", "models", type=int, multiple=True, help="A model it may call; any when not given.")
 @as_account
 def key(client: Client, output: Output, budget: int, days: int, models: tuple[int, ...]) -> None:
@@ -70,9 +90,10 @@ def key(client: Client, output: Output, budget: int, days: int, models: tuple[in
     made = client.make_api_key(budget=budget, days=days, models=models)
     output.give(
         {"number": made.number, "secret": made.secret},
-        f"key {made.number}, good for {days} days and {credits_text(budget)} credits; keep it, it is shown once:\n"
-        f"{made.secret}",
+        f"key {made.number}, good for {counted(days, 'day')} and {credits_text(budget)} credits; keep it, it is shown "
+        f"once:\n{made.secret}",
     )
+    output.hint("use it with: AUDIERA_API_KEY=... audiera model call MODEL")
 
 
 @account.command()

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from audiera.cli.options import as_account
-from audiera.cli.output import Output
-from audiera.sdk import Client
+from audiera.cli.output import Output, credits_text
+from audiera.sdk.client import Client
 
 
 @click.group()
@@ -63,5 +63,16 @@ def dispute(client: Client, output: Output, number: int, evidence: Path) -> None
 @as_account
 def claim(client: Client, output: Output, numbers: tuple[int, ...]) -> None:
     """Pay out what assets' accesses earned, to the accounts in their splits."""
-    client.claim_assets(numbers)
-    output.give({"assets": numbers}, f"paid out: {', '.join(map(str, numbers))}")
+    chosen = sorted(set(numbers))
+    client.wait_for_histories()
+    before = {number: client.earnings(number).paid_out for number in chosen}
+    client.claim_assets(chosen)
+    client.wait_for_histories()
+    paid = {number: client.earnings(number).paid_out - before[number] for number in chosen}
+    rows = ((number, credits_text(amount)) for number, amount in paid.items())
+    output.table(
+        {"assets": [{"asset": number, "paid": amount} for number, amount in paid.items()]},
+        ("#asset", "#credits paid out"),
+        rows,
+        empty="",
+    )

@@ -4,7 +4,7 @@ import click
 
 from audiera.cli.options import as_visitor
 from audiera.cli.output import Output, credits_text
-from audiera.sdk import Client
+from audiera.sdk.client import Client
 
 
 @click.command()

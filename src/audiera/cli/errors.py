@@ -1,12 +1,13 @@
 """How the command line says what went wrong: in words, or as JSON; the exit code says it too."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import click
 import msgspec
 
+from audiera.cli.plain import plain
 from audiera.protocol.errors import AudieraError
 
 FAILED = 1
@@ -14,18 +15,36 @@ FAILED = 1
 
 
 @contextmanager
-def report_errors() -> Iterator[None]:
-    """Turn an error into a sentence on stderr and exit code 1."""
+def report_errors(*, is_json: bool) -> Iterator[None]:
+    """Turn an error into a sentence, or one JSON document, on stderr, and into an exit code.
+
+    Args:
+        is_json: whether a program reads it.
+    """
     try:
         yield
     except AudieraError as error:
-        if "--json" in sys.argv:
-            problem = {"code": error.code, "message": error.message, "values": error.values}
-            click.echo(msgspec.json.encode({"error": problem}, enc_hook=str).decode(), err=True)
-        else:
-            click.secho(f"error: {error.message}", fg="red", err=True)
-            click.echo(f"       ({error.code})", err=True)
+        _report(is_json, error.code, error.message, error.values)
         sys.exit(FAILED)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has enough of it; that is no fault
-        sys.exit(0)
+    except click.ClickException as error:
+        if is_json:
+            _report(is_json, "usage", error.format_message(), {})
+        else:
+            error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _report(is_json, "stopped", "stopped before it was done", {})
+        sys.exit(FAILED)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _report(is_json, "file_failed", f"{where}{error.strerror or error}", {})
+        sys.exit(FAILED)
+
+
+def _report(is_json: bool, code: str, message: str, values: Mapping[str, object]) -> None:
+    if is_json:
+        problem = {"code": code, "message": message, "values": values}
+        click.echo(msgspec.json.encode({"error": problem}, enc_hook=str).decode(), err=True)
+        return
+    click.secho(f"error: {plain(message)}", fg="red", err=True)
+    click.echo(f"       ({code})", err=True)

@@ -1,18 +1,25 @@
 """``audiera fetch``: stream what a grant covers into a folder."""
 
+import hashlib
 from pathlib import Path
 
 import click
 
 from audiera.cli.options import as_account
 from audiera.cli.output import Output, size_text
-from audiera.sdk import Client
+from audiera.protocol.errors import ProofError
+from audiera.sdk.client import Client
 
 
 @click.command()
 @click.argument("grant", type=int)
 @click.argument("assets", type=int, nargs=-1)
-@click.option("--into", type=click.Path(file_okay=False, path_type=Path), default=Path("."), help="Folder.")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("."),
+    help="Folder, made when missing; the current one when not given.",
+)
 @click.option("--run", type=int, default=0, help="The training run it belongs to.")
 @as_account
 def fetch(client: Client, output: Output, grant: int, assets: tuple[int, ...], into: Path, run: int) -> None:
@@ -20,13 +27,17 @@ def fetch(client: Client, output: Output, grant: int, assets: tuple[int, ...], i
     record = client.grant_info(grant).grant
     covered = record.assets or (client.snapshot(record.snapshot).snapshot.assets if record.snapshot else ())
     wanted = assets or covered
+    if not wanted:
+        raise click.UsageError(f"grant {grant} is for model {record.model}: use audiera model call {record.model}")
     into.mkdir(parents=True, exist_ok=True)
     files: list[dict[str, object]] = []
     with client.open_stream(record, run=run) as stream:
         for number in wanted:
-            container = client.asset(number).asset.content.technical.container
+            content = client.asset(number).asset.content
             delivered = stream.fetch(number)
-            file = into / f"{number}.{container}"
+            if hashlib.sha256(delivered.data).digest() != content.blob:
+                raise ProofError(f"what came is not the bytes of asset {number} on the ledger", code="bytes_differ")
+            file = into / f"{number}.{content.technical.container}"
             file.write_bytes(delivered.data)
             files.append(
                 {
@@ -37,9 +48,6 @@ def fetch(client: Client, output: Output, grant: int, assets: tuple[int, ...], i
                     "index": delivered.index,
                 }
             )
-            if not output.is_json:
-                output.console.print(
-                    f"{file}  {size_text(len(delivered.data))}  record {delivered.node}/{delivered.index}"
-                )
+            output.say(f"{file}  {size_text(len(delivered.data))}  record {delivered.node}/{delivered.index}")
     if output.is_json:
         output.give({"files": files})

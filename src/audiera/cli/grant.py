@@ -2,12 +2,12 @@
 
 import click
 
-from audiera.cli.options import CREDITS, as_account, as_visitor
-from audiera.cli.output import Output, credits_text, moment_text
+from audiera.cli.options import CREDITS, as_account, as_anyone, as_visitor
+from audiera.cli.output import Output, counted, credits_text, moment_text, numbers_text, size_text
 from audiera.cli.words import price_text
 from audiera.protocol.purposes import ASSET_PURPOSES, PURPOSES, Purpose
 from audiera.protocol.transactions import IssueGrant
-from audiera.sdk import Client
+from audiera.sdk.client import Client
 
 
 @click.group()
@@ -17,11 +17,11 @@ def grant() -> None:
 
 @grant.command()
 @click.argument("assets", type=int, nargs=-1)
-@click.option("--purpose", type=click.Choice(ASSET_PURPOSES), required=True)
-@click.option("--snapshot", type=int, default=0)
-@click.option("--commercial", is_flag=True)
-@click.option("--territory", default="*")
-@as_account
+@click.option("--purpose", type=click.Choice(ASSET_PURPOSES), required=True, help="What for.")
+@click.option("--snapshot", type=int, default=0, help="A snapshot instead of assets.")
+@click.option("--commercial", is_flag=True, help="For commercial use.")
+@click.option("--territory", default="*", show_default=True, help="Where: a two-letter country, or * for everywhere.")
+@as_anyone
 def check(
     client: Client,
     output: Output,
@@ -32,12 +32,17 @@ def check(
     territory: str,
 ) -> None:
     """Say whether a grant would be issued, why not, and what it costs; nothing is recorded."""
+    if bool(assets) == bool(snapshot):
+        raise click.UsageError("name either assets or --snapshot")
     answer = client.may_i(assets, purpose=purpose, snapshot=snapshot, commercial=commercial, territory=territory)
     rows = (
         (each.asset, "yes" if each.allowed else "no", each.explanation, price_text(each.price) if each.allowed else "-")
         for each in answer.decisions
     )
-    output.table(answer, ("#asset", "may I", "why", "price"), rows, empty="nothing was asked about")
+    output.table(answer, ("#asset", "may I", "why", "price"), rows, empty="the snapshot is empty")
+    if answer.price.flat or answer.price.once:
+        flat, once = credits_text(answer.price.flat), credits_text(answer.price.once)
+        output.say(f"\nall of it: {flat} credits at once, {once} to open each once in full")
 
 
 @grant.command()
@@ -63,9 +68,11 @@ def request(
     max_price: int,
 ) -> None:
     """Ask for a grant; it is issued, or refused with every reason."""
+    if [bool(assets), bool(snapshot), bool(model)].count(True) != 1:
+        raise click.UsageError("name either assets, --snapshot or --model")
     body = IssueGrant(
         purpose=purpose,
-        assets=tuple(sorted(assets)),
+        assets=tuple(sorted(set(assets))),
         snapshot=snapshot,
         model=model,
         commercial=commercial,
@@ -73,7 +80,11 @@ def request(
         budget=budget,
         max_price=max_price,
     )
-    _show(client, output, client.grant(body).number)
+    issued = client.grant(body)
+    _show(client, output, issued.number)
+    if issued.status == "active":
+        command = f"model call {issued.model}" if issued.model else f"fetch {issued.number}"
+        output.hint(f"use it with: audiera {command}")
 
 
 @grant.command()
@@ -92,7 +103,7 @@ def _show(client: Client, output: Output, number: int) -> None:
         if record.snapshot
         else f"model {record.model}"
         if record.model
-        else ", ".join(map(str, record.assets))
+        else numbers_text(record.assets)
     )
     output.facts(
         answer,
@@ -103,9 +114,9 @@ def _show(client: Client, output: Output, number: int) -> None:
             "purpose": record.purpose + (" (commercial)" if record.commercial else ""),
             "covers": covered,
             "until": moment_text(record.valid_until) if record.valid_until else "no end",
-            "used": f"{usage.accesses:,} accesses, {usage.bytes:,} bytes",
-            "paid": f"{credits_text(record.paid)} at once, {credits_text(usage.spent)} for uses",
-            "budget left": credits_text(answer.budget_left),
+            "used": f"{counted(usage.accesses, 'access')}, {size_text(usage.bytes)}",
+            "paid": f"{credits_text(record.paid)} credits at once, {credits_text(usage.spent)} for uses",
+            "budget left": f"{credits_text(answer.budget_left)} credits",
             "waits for": ", ".join(f"account {number}" for number in record.awaiting),
         },
     )
@@ -113,7 +124,7 @@ def _show(client: Client, output: Output, number: int) -> None:
 
 @grant.command()
 @click.argument("number", type=int)
-@click.option("--agree/--decline", default=True, help="The answer.")
+@click.option("--agree/--decline", default=True, show_default=True, help="The answer.")
 @as_account
 def answer(client: Client, output: Output, number: int, agree: bool) -> None:
     """As a holder, answer a request."""
@@ -125,6 +136,6 @@ def answer(client: Client, output: Output, number: int, agree: bool) -> None:
 @click.argument("number", type=int)
 @as_account
 def revoke(client: Client, output: Output, number: int) -> None:
-    """End a grant."""
+    """End a grant: as its grantee any time, as a holder when its license was broken."""
     client.revoke_grant(number)
     output.give({"grant": number, "status": "revoked"}, f"grant {number} is revoked")

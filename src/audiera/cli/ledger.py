@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,10 +11,11 @@ from audiera.cli.options import JSON, as_visitor
 from audiera.cli.output import Output, credits_text, moment_text
 from audiera.node.config import load_settings
 from audiera.node.entropy import system_entropy
-from audiera.sdk import Client
-from audiera.services.ledger.fsck import check_ledger
-from audiera.services.ledger.home import LedgerHome
-from audiera.services.ledger.replay import Replayed, export_chain, replay, replay_into
+from audiera.protocol.errors import ProofError
+from audiera.sdk.client import Client
+
+if TYPE_CHECKING:
+    from audiera.services.ledger.replay import Replayed
 
 HOME = click.option(
     "--home",
@@ -24,7 +26,11 @@ HOME = click.option(
 
 
 def _folder(home: Path | None) -> Path:
-    return load_settings(environment=os.environ, given={"home": home}).home / "ledger"
+    """The ledger in a node's folder; a folder that is a ledger itself is taken as one."""
+    from audiera.services.ledger.home import GENESIS
+
+    folder = load_settings(environment=os.environ, given={"home": home}).home
+    return folder if (folder / GENESIS).is_file() else folder / "ledger"
 
 
 @click.group()
@@ -55,8 +61,7 @@ def credits(client: Client, output: Output) -> None:  # noqa: A001 - the person'
     answer = client.credits()
     rows = ((each.kind, f"{each.purses:,}", credits_text(each.balance)) for each in answer.kinds)
     output.table(answer, ("purses", "#how many", "#credits"), rows, empty="no credits yet")
-    if not output.is_json:
-        click.echo(f"\nsum at block {answer.height}: {credits_text(answer.total)}")
+    output.say(f"\nsum at block {answer.height}: {credits_text(answer.total)} credits")
 
 
 @ledger.command()
@@ -64,6 +69,8 @@ def credits(client: Client, output: Output) -> None:  # noqa: A001 - the person'
 @JSON
 def fsck(home: Path | None, is_json: bool) -> None:
     """Check everything a stopped ledger keeps, by executing its blocks anew."""
+    from audiera.services.ledger.fsck import check_ledger
+
     report = check_ledger(_folder(home))
     output = Output(is_json=is_json)
     columns = ("what", "where", "found")
@@ -73,8 +80,7 @@ def fsck(home: Path | None, is_json: bool) -> None:
         ((each.severity, each.where, each.what) for each in report.findings),
         empty="in order",
     )
-    if not is_json:
-        output.console.print(f"block {report.height}, app hash {report.app_hash.hex()}")
+    output.say(f"block {report.height}, app hash {report.app_hash.hex()}")
     if not report.ok:
         raise SystemExit(FAILED)
 
@@ -85,6 +91,9 @@ def fsck(home: Path | None, is_json: bool) -> None:
 @JSON
 def export(file: Path, home: Path | None, is_json: bool) -> None:
     """Write a stopped ledger's genesis and blocks to a file."""
+    from audiera.services.ledger.home import LedgerHome
+    from audiera.services.ledger.replay import export_chain
+
     with LedgerHome(_folder(home), genesis=None, entropy=system_entropy) as opened:
         _tell(Output(is_json=is_json), export_chain(opened, file), f"written to {file}")
 
@@ -96,14 +105,15 @@ def export(file: Path, home: Path | None, is_json: bool) -> None:
 @JSON
 def replay_(file: Path, into: Path | None, expect: str | None, is_json: bool) -> None:
     """Check and execute every block of an export; the app hash must come out the same."""
+    from audiera.services.ledger.replay import replay, replay_into
+
     found = replay(file) if into is None else replay_into(file, into, entropy=system_entropy)
     _tell(Output(is_json=is_json), found, "executed")
     if expect is not None and found.app_hash.hex() != expect.lower():
-        click.secho(f"error: app hash {expect} was expected", fg="red", err=True)
-        raise SystemExit(FAILED)
+        raise ProofError(f"app hash {expect} was expected, got {found.app_hash.hex()}", code="app_hash_differs")
 
 
-def _tell(output: Output, found: Replayed, what: str) -> None:
+def _tell(output: Output, found: "Replayed", what: str) -> None:
     output.give(
         {"chain_id": found.chain_id, "height": found.height, "app_hash": found.app_hash.hex()},
         f"{what}: chain {found.chain_id}, block {found.height}, app hash {found.app_hash.hex()}",

@@ -1,7 +1,8 @@
 """``audiera license``: terms, ready-made or from a file."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import click
 import msgspec
@@ -12,10 +13,46 @@ from audiera.cli.words import terms_rows
 from audiera.protocol.errors import RequestError
 from audiera.protocol.records import Terms
 from audiera.protocol.records.license import check_terms
-from audiera.sdk import Client, preset
-from audiera.sdk.offers import Preset
+from audiera.sdk.client import Client
+from audiera.sdk.offers import PRESET_WORDS, Preset, preset
 
 PRESETS: tuple[Preset, ...] = get_args(Preset)
+PRESET_HELP = "\n\n".join(f"{name}: {words}." for name, words in PRESET_WORDS.items())
+"""What each preset allows, a paragraph each."""
+
+R = TypeVar("R")
+
+
+def preset_options(help_: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """The options that name ready-made terms."""
+
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        for option in (
+            click.option(
+                "--revenue-share",
+                type=click.IntRange(0, 10_000),
+                default=0,
+                help="Basis points of a model's revenue (2000 is 20 %), with the preset commercial.",
+            ),
+            click.option("--price", type=CREDITS, default="0", help="Credits for each access, with the same preset."),
+            click.option("--preset", "preset_name", type=click.Choice(PRESETS), help=help_),
+        ):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def preset_terms(name: Preset, price: int, revenue_share: int) -> Terms:
+    """Ready-made terms.
+
+    Raises:
+        UsageError: a price is missing, or given for terms that have none.
+    """
+    try:
+        return preset(name, price=price, revenue_share=revenue_share)
+    except RequestError as error:
+        raise click.UsageError(f"{error.message}; use --price and --revenue-share accordingly") from error
 
 
 @click.group("license")
@@ -23,32 +60,34 @@ def license_() -> None:
     """Terms under which music is offered: what is not said is denied."""
 
 
-@license_.command()
-@click.option("--preset", "name", type=click.Choice(PRESETS), help="Ready-made terms.")
-@click.option("--price", type=CREDITS, default="0", help="Credits for each access, with the preset commercial.")
-@click.option("--revenue-share", type=click.IntRange(0, 10_000), default=0, help="Basis points of a model's revenue.")
+@license_.command(epilog=PRESET_HELP)
+@preset_options("Ready-made terms; see below.")
 @click.option("--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Terms as JSON.")
 @click.option("--revise", type=int, help="Publish it as the new text of this license.")
 @as_account
 def publish(
     client: Client,
     output: Output,
-    name: Preset | None,
+    preset_name: Preset | None,
     price: int,
     revenue_share: int,
     file: Path | None,
     revise: int | None,
 ) -> None:
     """Publish terms; what comes back is their number."""
-    if (name is None) == (file is None):
-        raise click.UsageError("give either --preset or --file")
-    terms = read_terms(file) if file is not None else preset(name or "open", price=price, revenue_share=revenue_share)
+    if file is not None and preset_name is None and not price and not revenue_share:
+        terms = read_terms(file)
+    elif preset_name is not None and file is None:
+        terms = preset_terms(preset_name, price, revenue_share)
+    else:
+        raise click.UsageError("give either --preset, with its options, or --file")
     if revise is not None:
         client.revise_license(revise, terms)
         output.give({"license": revise}, f"license {revise} has a new text; grants already issued keep theirs")
         return
     number = client.publish_license(terms)
     output.give({"license": number}, f"license {number}")
+    output.hint(f"offer something under it with: audiera upload FOLDER --license {number}")
 
 
 def read_terms(file: Path) -> Terms:
@@ -73,9 +112,8 @@ def show(client: Client, output: Output, number: int) -> None:
     """Say what a license allows, in plain words."""
     answer = client.license(number)
     record = answer.license
-    if not output.is_json:
-        output.console.print(
-            f"license {number}, revision {record.revision}, of account {record.holder}, "
-            f"{moment_text(record.published_at)}\n"
-        )
+    output.say(
+        f"license {number}, revision {record.revision}, of account {record.holder}, "
+        f"{moment_text(record.published_at)} UTC\n"
+    )
     output.table(answer, ("may I", "the license says"), terms_rows(record.terms), empty="it allows nothing")

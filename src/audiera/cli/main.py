@@ -1,35 +1,65 @@
 """The command ``audiera``: nouns, loaded when they are used."""
 
+import contextlib
+import io
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
+from typing import Any, Final, NamedTuple, NoReturn
 
 import click
 
+from audiera import __version__
 from audiera.cli.errors import report_errors
 
-NOUNS = {
-    "node": "audiera.cli.node:node",
-    "demo": "audiera.cli.demo:demo",
-    "account": "audiera.cli.account:account",
-    "upload": "audiera.cli.upload:upload",
-    "license": "audiera.cli.license:license_",
-    "asset": "audiera.cli.asset:asset",
-    "search": "audiera.cli.search:search",
-    "show": "audiera.cli.show:show",
-    "grant": "audiera.cli.grant:grant",
-    "snapshot": "audiera.cli.snapshot:snapshot",
-    "fetch": "audiera.cli.fetch:fetch",
-    "run": "audiera.cli.run:run",
-    "model": "audiera.cli.model:model",
-    "history": "audiera.cli.history:history",
-    "statement": "audiera.cli.statement:statement",
-    "earnings": "audiera.cli.earnings:earnings",
-    "usage": "audiera.cli.usage:usage",
-    "access": "audiera.cli.access:access",
-    "verify": "audiera.cli.verify:verify",
-    "ledger": "audiera.cli.ledger:ledger",
-    "conformance": "audiera.cli.conformance:conformance",
+
+class Noun(NamedTuple):
+    """A command of its own module."""
+
+    place: str
+    """Module and name of the command."""
+
+    about: str
+    """What it is for, said without loading it."""
+
+
+SECTIONS: Final[dict[str, dict[str, Noun]]] = {
+    "Start": {
+        "demo": Noun("audiera.cli.demo:demo", "See the whole trail on this machine, in half a minute."),
+        "node": Noun("audiera.cli.node:node", "Run a node until Ctrl-C."),
+        "account": Noun("audiera.cli.account:account", "Who you are, test credits, keys of applications."),
+    },
+    "Offer": {
+        "upload": Noun("audiera.cli.upload:upload", "Upload a file or a folder and offer it under a license."),
+        "license": Noun("audiera.cli.license:license_", "Publish terms; read them in plain words."),
+        "asset": Noun("audiera.cli.asset:asset", "Change terms, withdraw, transfer, dispute, pay out."),
+        "snapshot": Noun("audiera.cli.snapshot:snapshot", "Freeze assets as a dataset version."),
+    },
+    "Find and use": {
+        "search": Noun("audiera.cli.search:search", "Find music by words, facts, and what you may do with it."),
+        "show": Noun("audiera.cli.show:show", "Show an asset: facts, terms, who used it."),
+        "grant": Noun("audiera.cli.grant:grant", "Ask for the right to use assets, a snapshot or a model."),
+        "fetch": Noun("audiera.cli.fetch:fetch", "Stream what a grant covers into a folder."),
+        "run": Noun("audiera.cli.run:run", "Training runs, and the certificate of what they streamed."),
+        "model": Noun("audiera.cli.model:model", "Register, publish and call models."),
+    },
+    "Look back": {
+        "history": Noun("audiera.cli.history:history", "Who used what, for what, when; refusals too."),
+        "usage": Noun("audiera.cli.usage:usage", "How much was used: by purpose, by day, by asset."),
+        "access": Noun("audiera.cli.access:access", "One access: its proof and its trail."),
+        "statement": Noun("audiera.cli.statement:statement", "Your credits, to the microcredit."),
+        "earnings": Noun("audiera.cli.earnings:earnings", "What an asset earned."),
+    },
+    "Check": {
+        "verify": Noun("audiera.cli.verify:verify", "Check the proof of an access; no node is asked."),
+        "ledger": Noun("audiera.cli.ledger:ledger", "Check, export and execute a chain again."),
+        "conformance": Noun("audiera.cli.conformance:conformance", "Run public test vectors through this code."),
+    },
 }
-"""Where each noun's command is."""
+"""Every noun, in the order in which a newcomer meets them."""
+
+NOUNS: Final = {name: noun for nouns in SECTIONS.values() for name, noun in nouns.items()}
 
 
 class Nouns(click.Group):
@@ -43,16 +73,41 @@ class Nouns(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """A noun's command."""
         del ctx
-        place = NOUNS.get(cmd_name)
-        if place is None:
+        noun = NOUNS.get(cmd_name)
+        if noun is None:
             return None
-        module, _, name = place.partition(":")
+        module, _, name = noun.place.partition(":")
         command: click.Command = getattr(import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The noun that was typed, or the one that was perhaps meant."""
+        if args[0] not in NOUNS and not args[0].startswith("-"):
+            near = get_close_matches(args[0], NOUNS, 1)
+            ctx.fail(f"there is no command {args[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the nouns in their sections; none of them is loaded for it."""
+        del ctx
+        width = max(map(len, NOUNS))
+        for section, nouns in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(name.ljust(width), noun.about) for name, noun in nouns.items()])
+
+    def main(self, args: Sequence[str] | None = None, *given: Any, **extra: Any) -> NoReturn:
+        """Run what was typed; ends with 0, 1 for what was refused or went wrong, 2 for what was typed wrongly."""
+        extra["standalone_mode"] = False
+        typed = sys.argv[1:] if args is None else list(args)
+        with report_errors(is_json="--json" in typed):
+            code = super().main(typed, *given, **extra)
+        sys.exit(code if isinstance(code, int) else 0)
+
 
 @click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="audiera")
+@click.version_option(__version__, message="audiera %(version)s")
 def audiera() -> None:
     """Music and audio as training data, with rights, a trail of every access, and payouts that add up.
 
@@ -62,5 +117,8 @@ def audiera() -> None:
 
 def main() -> None:
     """Run the command line; ends the process."""
-    with report_errors():
-        audiera(prog_name="audiera")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with contextlib.suppress(ValueError, OSError):
+                stream.reconfigure(errors="replace")  # a title that the terminal cannot show is no reason to fail
+    audiera(prog_name="audiera")

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
-from audiera.cli.options import CREDITS, JSON, URL, WHO, as_account, as_visitor
-from audiera.cli.output import Output, credits_text, moment_text, size_text
-from audiera.protocol.errors import RequestError
+from audiera.cli.options import CREDITS, JSON, URL, WHO, as_account, as_visitor, check_place
+from audiera.cli.output import Output, counted, credits_text, moment_text, numbers_text, size_text
+from audiera.protocol.api.models import ModelAnswer
 from audiera.protocol.records import BaseModel, CallPrice, Interface
 from audiera.protocol.transactions import PublishEndpoint, RegisterModel
-from audiera.sdk import CallAnswer, Client, connect
+from audiera.sdk.client import Client, connect
+from audiera.sdk.models import CallAnswer
 from audiera.sdk.transport import Transport
 
 
@@ -25,7 +26,7 @@ def model() -> None:
 @click.option(
     "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), required=True, help="Its weights."
 )
-@click.option("--architecture", default="onnx", show_default=True, help="What runs it: onnx or audiera-texture-1.")
+@click.option("--architecture", default="", help="What runs it: onnx or audiera-texture-1; guessed from its ending.")
 @click.option("--run", "runs", type=int, multiple=True, help="A closed training run; repeatable.")
 @click.option("--base", "bases", multiple=True, metavar="MODEL:SHARE", help="A base model and its basis points.")
 @click.option("--training-share", type=click.IntRange(0, 10_000), default=0, help="Basis points for training data.")
@@ -50,20 +51,22 @@ def register(
     undisclosed_data: bool,
 ) -> None:
     """Store a model's file at the node and register it with its lineage."""
-    weights = client.add_package(architecture, file.read_bytes(), name=file.name)
+    kind = architecture or ("audiera-texture-1" if file.suffix == ".safetensors" else "onnx")
+    weights = client.add_package(kind, file.read_bytes(), name=file.name)
     number = client.register_model(
         RegisterModel(
             name=name,
             version=version,
             weights=weights,
-            runs=tuple(sorted(runs)),
+            runs=tuple(sorted(set(runs))),
             training_share=training_share,
             interface=Interface(task=task, accepts=accepts, returns=returns),
             base_models=tuple(map(_base, bases)),
             undisclosed_data=undisclosed_data,
         )
     )
-    output.give({"model": number}, f"model {number}; offer it with: audiera model publish {number} --price 0.01")
+    output.give({"model": number}, f"model {number}")
+    output.hint(f"offer it with: audiera model publish {number} --price 0.01")
 
 
 def _base(text: str) -> BaseModel:
@@ -86,7 +89,8 @@ def publish(
     """Offer a model as a service through the node."""
     prices = CallPrice(version=price_version, per_call=price, per_audio_second=per_second)
     client.publish_endpoint(PublishEndpoint(model=number, node=client.node().account, price=prices), url=endpoint)
-    output.give({"model": number}, f"model {number} takes calls at {credits_text(price)} credits each")
+    output.give({"model": number}, f"model {number} takes calls, at {call_price_text(prices)}")
+    output.hint(f"call it with: audiera model call {number}")
 
 
 @model.command()
@@ -96,7 +100,6 @@ def show(client: Client, output: Output, number: int) -> None:
     """Show a model, what a call costs, and what it was trained on."""
     answer = client.model(number)
     record, endpoint = answer.model, answer.endpoint
-    price = endpoint.price if endpoint is not None else None
     interface = record.interface
     output.facts(
         answer,
@@ -107,16 +110,26 @@ def show(client: Client, output: Output, number: int) -> None:
             "task": interface.task if interface is not None else "",
             "takes": ", ".join(interface.accepts) if interface is not None else "",
             "gives": ", ".join(interface.returns) if interface is not None else "",
-            "trained on": f"{answer.assets:,} assets in runs {', '.join(map(str, record.runs)) or '-'}"
-            + (", and other data not recorded here" if record.undisclosed_data else ""),
+            "trained on": _trained_on(answer),
             "base models": ", ".join(f"{base.model} ({base.share / 100:g} %)" for base in record.base_models),
             "training data gets": f"{record.training_share / 100:g} % of each call",
-            "price": "not offered"
-            if price is None or endpoint is None or not endpoint.active
-            else f"{credits_text(price.per_call)} a call, {credits_text(price.per_audio_second)} a second of audio",
+            "price": "not offered" if endpoint is None or not endpoint.active else call_price_text(endpoint.price),
             "registered": moment_text(record.registered_at),
         },
     )
+
+
+def call_price_text(price: CallPrice) -> str:
+    """What a call costs, in words."""
+    each = f" and {credits_text(price.per_audio_second)} a second of audio" if price.per_audio_second else ""
+    return f"{credits_text(price.per_call)} credits a call{each}"
+
+
+def _trained_on(answer: ModelAnswer) -> str:
+    record = answer.model
+    runs = f"{counted(answer.assets, 'asset')} in {'run' if len(record.runs) == 1 else 'runs'} "
+    recorded = runs + numbers_text(record.runs) if record.runs else "nothing that is recorded here"
+    return recorded + (", and other data that is not recorded here" if record.undisclosed_data else "")
 
 
 @model.command()
@@ -125,7 +138,13 @@ def show(client: Client, output: Output, number: int) -> None:
 @click.option("--set", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter; repeatable.")
 @click.option("--budget", type=CREDITS, default="1", show_default=True, help="Most the call may cost.")
 @click.option("--api-key", envvar="AUDIERA_API_KEY", default="", help="An application's key [AUDIERA_API_KEY].")
-@click.option("-o", "--output", "file", type=click.Path(dir_okay=False, path_type=Path), help="Where the answer goes.")
+@click.option(
+    "-o",
+    "--output",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the answer goes; call-NODE-INDEX when not given.",
+)
 @URL
 @WHO
 @JSON
@@ -141,6 +160,7 @@ def call(
     is_json: bool,
 ) -> None:
     """Call a model; recorded before the answer leaves, billed only when it succeeds."""
+    check_place(file)
     named = dict(map(_parameter, parameters))
     sent = body.read_bytes() if body is not None else b""
     media_type = (mimetypes.guess_type(body.name)[0] if body is not None else None) or "application/octet-stream"
@@ -153,15 +173,19 @@ def call(
     _tell(Output(is_json=is_json), answer, file)
 
 
+_ENDINGS = {"audio/wav": ".wav", "audio/x-wav": ".wav", "audio/flac": ".flac", "audio/ogg": ".ogg"}
+
+
 def _parameter(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not name or not equals:
-        raise RequestError(f"a parameter is NAME=VALUE, got {text!r}", code="parameter_invalid")
+        raise click.UsageError(f"a parameter is NAME=VALUE, got {text!r}")
     return name, value
 
 
 def _tell(output: Output, answer: CallAnswer, file: Path | None) -> None:
-    where = file or Path(f"answer{mimetypes.guess_extension(answer.media_type) or '.bin'}")
+    ending = _ENDINGS.get(answer.media_type) or mimetypes.guess_extension(answer.media_type) or ".bin"
+    where = file or Path(f"call-{answer.node}-{answer.index}{ending}")
     where.write_bytes(answer.body)
     output.give(
         {

@@ -4,11 +4,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
+from audiera.cli.options import JSON
+from audiera.cli.output import Output
 from audiera.node.config import load_settings, table
-from audiera.node.serve import Ready, serve
+
+if TYPE_CHECKING:
+    from audiera.node.serve import Ready
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
@@ -24,20 +29,25 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.command()
 @_options
-def node(**given: str | None) -> None:
+@JSON
+def node(is_json: bool, **given: str | None) -> None:
     """Run a node until Ctrl-C: catalog, gate, ledger and model gateway in one process.
 
     Everything it keeps is in one folder. Settings come from these options, from the environment, or from
     audiera.toml in that folder.
     """
     settings = load_settings(environment=os.environ, given=given)
+    from audiera.node.serve import serve  # heavy, and help and wrong settings do not need it
+
     logging.basicConfig(
         level=settings.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(name)s %(message)s"
     )
     for name in ("uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).setLevel("WARNING")
 
-    def tell(ready: Ready) -> None:
-        click.echo(f"node of chain {ready.chain_id} at {ready.address}  (API: {ready.address}/docs; Ctrl-C ends it)")
+    def tell(ready: "Ready") -> None:
+        Output(is_json=is_json).give(
+            ready, f"node of chain {ready.chain_id} at {ready.address}  (API: {ready.address}/docs; Ctrl-C ends it)"
+        )
 
     serve(settings, on_ready=tell)

@@ -3,9 +3,9 @@
 import click
 
 from audiera.cli.options import as_account, as_visitor
-from audiera.cli.output import Output, length_text
+from audiera.cli.output import Output, counted, length_text
 from audiera.protocol.records import Certificate
-from audiera.sdk import Client
+from audiera.sdk.client import Client
 
 
 @click.group()
@@ -19,7 +19,8 @@ def run() -> None:
 def open_(client: Client, output: Output, grants: tuple[int, ...]) -> None:
     """Begin a run."""
     number = client.open_run(grants)
-    output.give({"run": number}, f"run {number}; pass it to fetch with --run")
+    output.give({"run": number}, f"run {number}")
+    output.hint(f"stream within it: audiera fetch {grants[0]} --run {number}; then: audiera run close {number}")
 
 
 @run.command()
@@ -28,6 +29,7 @@ def open_(client: Client, output: Output, grants: tuple[int, ...]) -> None:
 def close(client: Client, output: Output, number: int) -> None:
     """End a run; what comes back is its certificate."""
     _show(output, number, client.close_run(number))
+    output.hint(f"register what was trained: audiera model register --run {number} ...")
 
 
 @run.command()
@@ -48,10 +50,10 @@ def _show(output: Output, number: int, certificate: Certificate) -> None:
         {
             "run": number,
             "purpose": certificate.purpose + (" (commercial)" if certificate.commercial else ""),
-            "streamed": f"{certificate.accesses:,} accesses of {certificate.assets:,} assets",
+            "streamed": f"{counted(certificate.accesses, 'access')} of {counted(certificate.assets, 'asset')}",
             "audio": length_text(certificate.audio_ms),
             "blocks": f"{certificate.first_height} to {certificate.last_height}",
-            "owes": f"{certificate.revenue_share / 100:g} % of a model's revenue to its training data, at least",
+            "owes": f"at least {certificate.revenue_share / 100:g} % of a model's revenue to its training data",
             "root": certificate.weights_root.hex(),
         },
     )

@@ -3,11 +3,12 @@
 import click
 
 from audiera.cli.options import as_visitor
-from audiera.cli.output import Output, length_text, moment_text, size_text, spark
-from audiera.cli.words import ACCESS_COLUMNS, access_row, terms_rows
+from audiera.cli.output import Output, counted, length_text, moment_text, size_text, spark
+from audiera.cli.words import ACCESS_COLUMNS, access_row, key_text, terms_rows
 from audiera.protocol.api.assets import AssetAnswer
 from audiera.protocol.errors import NotFound
-from audiera.sdk import Client
+from audiera.protocol.records.asset import Estimate
+from audiera.sdk.client import Client
 
 
 @click.command()
@@ -24,18 +25,39 @@ def show(client: Client, output: Output, ref: str) -> None:
         return
     try:
         outline = client.waveform(ref)
-        output.console.print(spark(outline.low, outline.high), style="cyan")
+        output.say(spark(outline.low, outline.high), style="cyan")
     except NotFound:
-        output.console.print("(no outline is kept at this node)", style="dim")
+        output.say("(no outline is kept at this node)", style="dim")
     output.facts(answer, _facts(answer))
-    output.console.print()
+    output.say("")
+    status = _STATUS.get(answer.asset.status)
+    if status:
+        output.say(f"{status}\n", style="bold red")
     output.table(answer, ("may I", "the license says"), terms_rows(answer.license.terms), empty="nothing is allowed")
     history = client.asset_history(ref, limit=8)
-    output.console.print()
+    output.say("")
     rows = (access_row(access) for access in history.accesses)
     output.table(history, ACCESS_COLUMNS, rows, empty="nobody has used it yet")
     if history.total > len(history.accesses):
-        output.console.print(f"... and {history.total - len(history.accesses):,} earlier ones", style="dim")
+        earlier = history.total - len(history.accesses)
+        output.say(f"... and {earlier:,} before: audiera history asset {answer.asset.number}", style="dim")
+
+
+_STATUS = {
+    "withdrawn": "It was withdrawn: nothing new may be done with it, whatever its license says.",
+    "contested": "It is contested: it cannot be used until the dispute is decided, whatever its license says.",
+}
+
+
+def _estimate(estimate: Estimate) -> tuple[str, str]:
+    """Name and value of an estimate, as people write them."""
+    if estimate.name == "tempo_mbpm" and estimate.value.isdecimal():
+        return "tempo", f"{int(estimate.value) / 1_000:.1f} BPM"
+    if estimate.name == "key":
+        return "key", key_text(estimate.value)
+    if estimate.name.endswith("_hz"):
+        return estimate.name.removesuffix("_hz").replace("_", " "), f"{estimate.value} Hz"
+    return estimate.name.replace("_", " "), estimate.value
 
 
 def _facts(answer: AssetAnswer) -> dict[str, object]:
@@ -46,18 +68,16 @@ def _facts(answer: AssetAnswer) -> dict[str, object]:
         "title": sheet.title if sheet is not None else "(its description was erased)",
         "artist": sheet.artist if sheet is not None else "",
         "what": f"{content.data_type}, {length_text(technical.duration_ms)}, {size_text(content.size)}",
-        "sound": f"{technical.codec} in {technical.container}, {technical.sample_rate} Hz, "
-        f"{technical.channels} channel{'s' if technical.channels > 1 else ''}",
+        "sound": f"{technical.codec} in {technical.container}, {technical.sample_rate:,} Hz, "
+        + counted(technical.channels, "channel"),
         "loudness": ""
         if loudness is None
         else f"{loudness / 1_000:.1f} LUFS, peak {technical.peak_mdb / 1_000:.1f} dB",
         "made by AI": content.contains_ai,
     }
     for estimate in content.estimates:
-        name, value = estimate.name, estimate.value
-        if name == "tempo_mbpm" and value.isdecimal():
-            name, value = "tempo", f"{int(value) / 1_000:.1f} BPM"
-        facts[name.replace("_", " ")] = f"{value} (estimated, {estimate.confidence / 100:.0f} % sure)"
+        name, value = _estimate(estimate)
+        facts[name] = f"{value} (estimated, {estimate.confidence / 100:.0f} % sure)"
     facts |= {
         "status": record.status,
         "number": record.number,

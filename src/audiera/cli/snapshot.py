@@ -3,8 +3,8 @@
 import click
 
 from audiera.cli.options import as_account, as_visitor
-from audiera.cli.output import Output, length_text, moment_text
-from audiera.sdk import Client
+from audiera.cli.output import Output, counted, length_text, moment_text, numbers_text
+from audiera.sdk.client import Client
 
 
 @click.group()
@@ -18,8 +18,10 @@ def snapshot() -> None:
 @as_account
 def publish(client: Client, output: Output, assets: tuple[int, ...], title: str) -> None:
     """Freeze assets as a dataset version."""
-    number = client.publish_snapshot(assets, title=title)
-    output.give({"snapshot": number}, f"snapshot {number} of {len(assets)} assets")
+    chosen = tuple(dict.fromkeys(assets))
+    number = client.publish_snapshot(chosen, title=title)
+    output.give({"snapshot": number}, f"snapshot {number} of {counted(len(chosen), 'asset')}")
+    output.hint(f"ask for it with: audiera grant request --snapshot {number} --purpose PURPOSE")
 
 
 @snapshot.command()
@@ -35,8 +37,9 @@ def show(client: Client, output: Output, number: int) -> None:
             "snapshot": number,
             "title": answer.sheet.title if answer.sheet is not None else "",
             "publisher": f"account {record.publisher}",
-            "clips": f"{record.clip_count:,} in {len(record.shard_roots)} shards, {length_text(record.audio_ms)}",
-            "assets": f"{len(record.assets):,}",
+            "clips": f"{record.clip_count:,} in {counted(len(record.shard_roots), 'shard')}, "
+            + length_text(record.audio_ms),
+            "assets": numbers_text(record.assets),
             "root": record.root.hex(),
             "published": moment_text(record.published_at),
         },

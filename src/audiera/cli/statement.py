@@ -4,12 +4,12 @@ import click
 
 from audiera.cli.options import as_account
 from audiera.cli.output import Output, credits_text, moment_text
-from audiera.sdk import Client
+from audiera.sdk.client import Client
 
 
 @click.command()
-@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
-@click.option("--offset", type=click.IntRange(min=0), default=0)
+@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True, help="Lines to list.")
+@click.option("--offset", type=click.IntRange(min=0), default=0, help="Lines to leave out.")
 @as_account
 def statement(client: Client, output: Output, limit: int, offset: int) -> None:
     """Your credits: what came, what went, what is there, each with its place on the ledger."""
@@ -28,8 +28,10 @@ def statement(client: Client, output: Output, limit: int, offset: int) -> None:
     )
     columns = ("when (UTC)", "why", "#for", "#credits", "#block", "#log entry")
     output.table(answer, columns, rows, empty="no movements yet")
-    if not output.is_json:
-        output.console.print(
-            f"\nopening {credits_text(answer.opening)} + came {credits_text(answer.credited)} - went "
-            f"{credits_text(answer.debited)} = closing {credits_text(answer.closing)} credits"
-        )
+    output.say(
+        f"\nopening {credits_text(answer.opening)} + came {credits_text(answer.credited)} - went "
+        f"{credits_text(answer.debited)} = closing {credits_text(answer.closing)} credits"
+    )
+    if offset + len(answer.lines) < answer.count:
+        go_on = offset + len(answer.lines)
+        output.say(f"{len(answer.lines):,} of {answer.count:,} lines; go on with --offset {go_on}", style="dim")

@@ -1,30 +1,39 @@
 """``audiera upload``: offer files, one or a whole folder with a sheet."""
 
+import contextlib
 import csv
-from collections.abc import Sequence
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self, get_args
 
 import click
-from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from audiera.cli.errors import FAILED
-from audiera.cli.license import PRESETS
-from audiera.cli.options import CREDITS, as_account
-from audiera.cli.output import Output
-from audiera.protocol.records import ContainsAi, DataType
+from audiera.cli.license import PRESET_HELP, preset_options, preset_terms
+from audiera.cli.options import as_account, check_place
+from audiera.cli.output import Output, counted, make_console
+from audiera.cli.plain import plain
+from audiera.protocol.records import ContainsAi, DataType, Terms
 from audiera.protocol.records.asset import DATA_TYPES
-from audiera.sdk import Client, preset
 from audiera.sdk.bulk import BulkUpload, Outcome, Plan, Told, counts, find_sounds
+from audiera.sdk.client import Client
+from audiera.sdk.identity import config_folder
 from audiera.sdk.journals import Journal
 from audiera.sdk.offers import Preset
 from audiera.sdk.sheets import COLUMNS, SheetRow, read_sheet_file
 
-JOURNAL = ".audiera-upload-{genesis}-{account}.jsonl"
+_SHOWN = 20
+"""Files named one by one; a report names all of them."""
 
 
-@click.command(epilog=f"The sheet is CSV in UTF-8; its columns: {', '.join(COLUMNS)}. Only 'file' must be there.")
+@click.command(
+    epilog=f"{PRESET_HELP}\n\nThe sheet is CSV in UTF-8. Its columns: {', '.join(COLUMNS)}. Only 'file' must be there; "
+    "lists are separated by semicolons; splits are such as 12:7000;15:3000, account and basis points."
+)
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--metadata",
@@ -32,9 +41,7 @@ JOURNAL = ".audiera-upload-{genesis}-{account}.jsonl"
     help="A sheet that names the files and describes them.",
 )
 @click.option("--license", "license_", type=int, help="A license you published.")
-@click.option("--preset", "preset_name", type=click.Choice(PRESETS), help="Or ready-made terms, published now.")
-@click.option("--price", type=CREDITS, default="0", help="Credits for each access, with the preset commercial.")
-@click.option("--revenue-share", type=click.IntRange(0, 10_000), default=0, help="Basis points of a model's revenue.")
+@preset_options("Or ready-made terms, published now; see below.")
 @click.option("--type", "data_type", type=click.Choice(DATA_TYPES), help="What they are; guessed when not given.")
 @click.option(
     "--contains-ai",
@@ -67,12 +74,16 @@ def upload(
     Interrupted, the same command goes on where it stood. Files that cannot be taken in are told with the reason and
     leave the others alone; then the exit code is 1.
     """
+    terms = _terms(license_, preset_name, price, revenue_share)
+    check_place(report)
     sheet = read_sheet_file(metadata) if metadata is not None else None
-    folder = path if path.is_dir() else path.parent
-    files = find_sounds(folder, sheet) if path.is_dir() else {path.name: path}
-    number = _license(client, license_, preset_name, price, revenue_share, sheet)
-    journal = Journal(folder / JOURNAL.format(genesis=client.node().genesis[:4].hex(), account=client.account))
-    try:
+    folder, files = _files(path, sheet)
+    if license_ is None and terms is None and (sheet is None or not all(sheet[name].license for name in files)):
+        raise click.UsageError("say under which terms: --license NUMBER, --preset NAME, or a license in every row")
+    for number in sorted({license_ or 0, *(row.license for row in (sheet or {}).values())} - {0}):
+        client.license(number)  # refused now rather than after the last byte
+    with contextlib.closing(Journal(_journal_path(client, folder))) as journal:
+        number = _publish(client, journal, terms) if terms is not None else license_ or 0
         with _Shown(output, files) as shown:
             outcomes = BulkUpload(
                 client,
@@ -83,46 +94,63 @@ def upload(
                 workers=workers,
                 tell=shown.tell,
             ).run()
-    finally:
-        journal.close()
     if report is not None:
         _write_report(report, outcomes)
-    _conclude(output, outcomes)
+    _conclude(output, outcomes, number, report)
 
 
-def _license(
-    client: Client,
-    license_: int | None,
-    preset_name: Preset | None,
-    price: int,
-    revenue_share: int,
-    sheet: dict[str, SheetRow] | None,
-) -> int:
-    """The license for what the sheet gives none."""
+def _terms(license_: int | None, preset_name: Preset | None, price: int, revenue_share: int) -> Terms | None:
+    """The ready-made terms that were asked for."""
     if license_ is not None and preset_name is not None:
         raise click.UsageError("give either --license or --preset")
-    if license_ is not None:
-        client.license(license_)
-        return license_
     if preset_name is not None:
-        return client.publish_license(preset(preset_name, price=price, revenue_share=revenue_share))
-    if sheet is None or not all(row.license for row in sheet.values()):
-        raise click.UsageError("say under which terms: --license NUMBER, --preset NAME, or a license in every row")
-    return 0
+        return preset_terms(preset_name, price, revenue_share)
+    if price or revenue_share:
+        raise click.UsageError("--price and --revenue-share belong to --preset commercial")
+    return None
+
+
+def _files(path: Path, sheet: dict[str, SheetRow] | None) -> tuple[Path, dict[str, Path]]:
+    """The folder, and the files of it that are meant."""
+    if path.is_dir():
+        return path, find_sounds(path, sheet)
+    if sheet is not None and path.name not in sheet:
+        raise click.UsageError(f"the sheet says nothing of {path.name}")
+    return path.parent, {path.name: path}
+
+
+def _journal_path(client: Client, folder: Path) -> Path:
+    """Where what was done is kept: beside the music, or with the identities when that folder cannot be written to."""
+    name = f"{client.node().genesis[:4].hex()}-{client.account}"
+    if os.access(folder, os.W_OK):
+        return folder / f".audiera-upload-{name}.jsonl"
+    kept = config_folder() / "uploads"
+    kept.mkdir(parents=True, exist_ok=True)
+    place = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+    return kept / f"{place}-{name}.jsonl"
+
+
+def _publish(client: Client, journal: Journal, terms: Terms) -> int:
+    """The license with these terms: the one published when the upload was begun, if it is unchanged."""
+    known = journal.license_of(terms)
+    if known and client.license(known).license.terms == terms:
+        return known
+    number = client.publish_license(terms)
+    journal.write_license(terms, number)
+    return number
 
 
 class _Shown:
-    """Progress on the terminal: bytes of the whole, and a line for each file that failed."""
+    """Progress on the terminal: bytes of the whole, and a line for each of the first files that failed."""
 
-    def __init__(self, output: Output, files: dict[str, Path]) -> None:
-        self._sizes = {name: path.stat().st_size for name, path in files.items()}
+    def __init__(self, output: Output, files: Mapping[str, Path]) -> None:
+        self._sizes = {name: _size(path) for name, path in files.items()}
         self._sent: dict[str, int] = {}
-        self._done = 0
+        self._done = self._failed = 0
         self._is_quiet = output.is_json
+        console = make_console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        self._progress = Progress(
-            *columns, console=Console(stderr=True, highlight=False, emoji=False, markup=False), disable=output.is_json
-        )
+        self._progress = Progress(*columns, console=console, disable=output.is_json or not console.is_terminal)
         self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
@@ -134,17 +162,31 @@ class _Shown:
         self._progress.stop()
 
     def _title(self) -> str:
-        return f"{self._done} of {len(self._sizes)} files"
+        return f"{self._done} of {counted(len(self._sizes), 'file')}"
 
     def tell(self, told: Told) -> None:
         """Show what happened to a file."""
         self._sent[told.file] = told.sent
         if told.outcome is not None:
             self._done += 1
-            if told.outcome.status == "failed" and not self._is_quiet:
-                self._progress.console.print(f"{told.file}: {told.outcome.message} ({told.outcome.code})", style="red")
+            if told.outcome.status == "failed":
+                self._failed += 1
+                self._tell_failure(told.outcome)
         if self._task is not None:
             self._progress.update(self._task, description=self._title(), completed=sum(self._sent.values()))
+
+    def _tell_failure(self, outcome: Outcome) -> None:
+        if self._is_quiet or self._failed > _SHOWN:
+            return
+        line = f"{outcome.file}: {outcome.message} ({outcome.code})"
+        self._progress.console.print(plain(line), style="red", soft_wrap=True)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def _write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
@@ -154,17 +196,32 @@ def _write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
         writer.writerows((*outcome[:-1], "; ".join(outcome.warnings)) for outcome in outcomes)
 
 
-def _conclude(output: Output, outcomes: Sequence[Outcome]) -> None:
+def _conclude(output: Output, outcomes: Sequence[Outcome], license_: int, report: Path | None) -> None:
     summary: dict[str, int] = {str(status): count for status, count in counts(outcomes)}
-    if output.is_json:
-        output.give({"files": [outcome._asdict() for outcome in outcomes], **summary})
-    else:
-        for outcome in outcomes[:20]:
-            if outcome.status != "failed":
-                note = "  (" + "; ".join(outcome.warnings) + ")" if outcome.warnings else ""
-                output.console.print(f"asset {outcome.asset}  {outcome.file}{note}")
-        if len(outcomes) > 20:
-            output.console.print(f"... {len(outcomes)} files in all", style="dim")
-        output.console.print(", ".join(f"{count} {status}" for status, count in summary.items()))
+    answer = {"files": [outcome._asdict() for outcome in outcomes], "license": license_, **summary}
+    good = [outcome for outcome in outcomes if outcome.status != "failed"]
+    rows = ((outcome.asset, outcome.file, _note(outcome)) for outcome in good[:_SHOWN])
+    output.table(answer, ("#asset", "file", "note"), rows, empty="nothing was taken in")
+    if len(good) > _SHOWN:
+        output.say(f"... and {len(good) - _SHOWN:,} more", style="dim")
+    said = [f"{summary['registered']:,} registered" + (f" under license {license_}" if license_ else "")]
+    said += [f"{summary['already']:,} registered before"] if summary["already"] else []
+    said += [f"{summary['failed']:,} failed ({_reasons(outcomes)})"] if summary["failed"] else []
+    output.say(", ".join(said))
+    if summary["failed"] > _SHOWN and report is None:
+        output.hint("run it again with --report FILE to have every file with its reason; nothing is registered twice")
     if summary["failed"]:
         raise SystemExit(FAILED)
+    if good:
+        output.hint(f"see one with: audiera show {good[0].asset}")
+
+
+def _note(outcome: Outcome) -> str:
+    before = "registered before" if outcome.status == "already" else ""
+    return "; ".join(filter(None, (before, outcome.message, *outcome.warnings)))
+
+
+def _reasons(outcomes: Sequence[Outcome]) -> str:
+    """How many files failed for which reason, most first."""
+    found = Counter(outcome.code for outcome in outcomes if outcome.status == "failed")
+    return ", ".join(f"{count:,} {code}" for code, count in found.most_common())

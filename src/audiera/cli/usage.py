@@ -8,11 +8,17 @@ import click
 from audiera.cli.options import as_visitor
 from audiera.cli.output import Output
 from audiera.protocol.purposes import PURPOSES
-from audiera.sdk import Client
+from audiera.sdk.client import Client
 
 
 @click.command()
-@click.option("--by", type=click.Choice(("purpose", "day", "asset")), default="purpose", show_default=True)
+@click.option(
+    "--by",
+    type=click.Choice(("purpose", "day", "asset")),
+    default="purpose",
+    show_default=True,
+    help="How it is summed up.",
+)
 @click.option("--asset", type=int, default=0, help="Of this asset, snapshot or model.")
 @click.option("--consumer", type=int, default=0, help="By this account.")
 @click.option("--holder", type=int, default=0, help="Of assets this account manages.")

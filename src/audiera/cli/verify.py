@@ -5,10 +5,9 @@ from pathlib import Path
 import click
 
 from audiera.cli.options import JSON
-from audiera.cli.output import Output, moment_text
-from audiera.protocol.errors import EncodingError
+from audiera.cli.output import Output, counted, moment_text
 from audiera.protocol.purposes import PURPOSES
-from audiera.sdk import verify_proof
+from audiera.sdk.verify import verify_proof
 
 
 @click.command()
@@ -17,19 +16,19 @@ from audiera.sdk import verify_proof
 @click.option(
     "--key", "keys", multiple=True, required=True, help="A validator's key you trust, did:key:...; repeatable."
 )
-@click.option("--quorum", type=int, help="How many must have cosigned; more than two thirds when not given.")
+@click.option(
+    "--quorum", type=click.IntRange(1), help="How many must have cosigned; more than two thirds when not given."
+)
 @JSON
 def verify(file: Path, chain: str, keys: tuple[str, ...], quorum: int | None, is_json: bool) -> None:
     """Check the proof of an access; nothing is asked of any node."""
     output = Output(is_json=is_json)
-    try:
-        proved = verify_proof(file, keys, chain_id=chain, quorum=quorum)
-    except UnicodeDecodeError as cause:
-        raise EncodingError(f"{file.name} is no proof: it is not text") from cause
+    proved = verify_proof(file, keys, chain_id=chain, quorum=quorum)
     row = proved.row
+    who = f"account {row.consumer}" if row.consumer else "a visitor"
     output.give(
         proved._asdict(),
-        f"proved: account {row.consumer} {PURPOSES[row.purpose]} of {row.asset}, {row.bytes:,} bytes, "
-        f"at {moment_text(row.t)} UTC\n        record {proved.record} of the chain, in block {proved.height}, under "
-        f"{len(proved.cosigned_at_s)} validator's signature",
+        f"proved: {who}, {PURPOSES[row.purpose]} of {row.asset}, {row.bytes:,} bytes, at {moment_text(row.t)} UTC\n"
+        f"        record {proved.record} of the chain, in block {proved.height}, cosigned by "
+        + counted(len(proved.cosigned_at_s), "validator"),
     )

@@ -73,7 +73,22 @@ def access_row(access: Access) -> tuple[object, ...]:
     """An access as a row: when, who, what for, what, how much."""
     what = _OPERATIONS[access.op] + (f" ({access.units} times)" if access.op == "refusal" and access.units > 1 else "")
     who = f"account {access.consumer}" if access.consumer else "a visitor"
-    return (moment_text(access.time), who, access.purpose, what, f"{access.bytes:,}", access.grant or "-", access.index)
+    record = f"{access.node}/{access.node_index}"
+    return (moment_text(access.time), who, access.purpose, what, f"{access.bytes:,}", access.grant or "-", record)
 
+
+def key_text(key: str) -> str:
+    """A musical key as musicians write it: ``D# major``."""
+    return key.replace("s-", "# ", 1).replace("-", " ", 1)
+
+
+def parse_key_text(text: str) -> str:
+    """A musical key as the catalog writes it, from ``D# major``, ``d#-major`` or ``Eb major``; other text as it is."""
+    tonic, _, mode = text.strip().replace("-", " ").partition(" ")
+    tonic = _FLATS.get(tonic.capitalize(), tonic.capitalize())
+    return f"{tonic.replace('#', 's')}-{mode.strip().lower()}" if mode else text
+
+
+_FLATS = {"Db": "C#", "Eb": "D#", "Gb": "F#", "Ab": "G#", "Bb": "A#", "Cb": "B", "Fb": "E"}
 
 ACCESS_COLUMNS = ("when (UTC)", "who", "purpose", "what", "#bytes", "#grant", "#record")

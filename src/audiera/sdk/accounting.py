@@ -21,7 +21,7 @@ from audiera.protocol.api.usage import (
     Trail,
     TransactionHistory,
 )
-from audiera.protocol.errors import NotFound
+from audiera.protocol.errors import AudieraError, NotFound
 from audiera.protocol.transactions import ClaimPayouts, SettlePool
 from audiera.sdk.serving import Serving
 
@@ -53,7 +53,7 @@ class Accounting(Serving):
 
     def claim_assets(self, assets: Sequence[int]) -> None:
         """Pay out what assets' accesses earned, to the accounts in their splits."""
-        self.submit(ClaimPayouts(assets=tuple(sorted(assets))))
+        self.submit(ClaimPayouts(assets=tuple(sorted(set(assets)))))
 
     def asset_history(self, ref: int | str, *, limit: int = 100, after: int | None = None) -> AccessHistory:
         """Who used an asset, for what, when, newest first."""
@@ -114,6 +114,15 @@ class Accounting(Serving):
     def earnings(self, ref: int | str) -> Earnings:
         """What an asset earned."""
         return self._transport.ask(routes.ASSET_EARNINGS, Earnings, {"ref": ref})
+
+    def wait_for_histories(self, timeout_s: float = 10.0) -> None:
+        """Wait until the histories know everything that is on the ledger now."""
+        height = self.head().height
+        end = time.monotonic() + timeout_s
+        while self.statement(limit=1).height < height:
+            if time.monotonic() > end:
+                raise AudieraError(f"the histories did not reach block {height}", code="histories_behind")
+            time.sleep(0.05)
 
     def wait_for_record(self, node: int, index: int, timeout_s: float = 30.0) -> int:
         """Wait until an access is on the ledger and in the histories; returns the block that holds it."""

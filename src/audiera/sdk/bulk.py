@@ -21,6 +21,10 @@ SOUNDS: Final = frozenset((".wav", ".wave", ".aif", ".aiff", ".aifc", ".flac", "
 _GROUP: Final = 64
 """Files registered under one commitment."""
 
+_UNREACHABLE: Final = "node_unreachable"
+_GONE: Final = "blob_not_found"
+"""Code of a registration whose bytes the node does not have, or has no longer."""
+
 Status = Literal["registered", "already", "failed"]
 
 
@@ -40,7 +44,7 @@ class Outcome(NamedTuple):
     """Stable code of why it failed."""
 
     message: str = ""
-    """Why it failed, in words."""
+    """Why it failed, or what else is to be said of it."""
 
     warnings: tuple[str, ...] = ()
     """What was odd about it."""
@@ -82,6 +86,14 @@ class _Ready(NamedTuple):
     uploaded: Uploaded
 
 
+class _Twin(NamedTuple):
+    """A file with exactly the bytes of another one of the same upload."""
+
+    entry: Entry
+    first: str
+    """The other one; it is registered, this one is not."""
+
+
 def find_sounds(folder: Path, sheet: Mapping[str, SheetRow] | None = None) -> dict[str, Path]:
     """The files to upload, by their path below the folder: those of the sheet, or every sound in the folder.
 
@@ -92,7 +104,11 @@ def find_sounds(folder: Path, sheet: Mapping[str, SheetRow] | None = None) -> di
         missing = [name for name in sheet if not (folder / name).is_file()]
         if missing:
             shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
-            raise RequestError(f"the sheet names files that are not in {folder}: {shown}", code="sheet_invalid")
+            raise RequestError(
+                f"the sheet names files that are not in {folder}, so nothing was uploaded: {shown}",
+                code="sheet_invalid",
+                missing=tuple(missing),
+            )
         return {name: folder / name for name in sheet}
     files = {
         path.relative_to(folder).as_posix(): path
@@ -138,6 +154,7 @@ class BulkUpload:
         self._workers = workers
         self._tell = tell or (lambda _: None)
         self._lock = threading.Lock()
+        self._first: dict[str, str] = {}  # blob -> the file that brings it
 
     def run(self) -> list[Outcome]:
         """Upload and register everything; what fails is told and leaves the others alone.
@@ -145,10 +162,11 @@ class BulkUpload:
         Interrupted, it can be run again with the same journal: nothing is registered twice.
 
         Raises:
-            AudieraError: the node cannot be reached or refuses the account itself.
+            Unavailable: the node cannot be reached; what was done until then is kept.
         """
         outcomes: list[Outcome] = []
         waiting: list[_Ready] = []
+        twins: list[_Twin] = []
         with ThreadPoolExecutor(self._workers, thread_name_prefix="upload") as pool:
             jobs = [pool.submit(self._bring, name) for name in self._files]
             try:
@@ -156,6 +174,9 @@ class BulkUpload:
                     found = job.result()
                     if isinstance(found, Outcome):
                         outcomes.append(self._end(found))
+                        continue
+                    if isinstance(found, _Twin):
+                        twins.append(found)
                         continue
                     waiting.append(found)
                     if len(waiting) >= _GROUP:
@@ -165,10 +186,12 @@ class BulkUpload:
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         outcomes += self._register(waiting)
+        became = {outcome.file: outcome for outcome in outcomes}
+        outcomes += [self._end(self._join(twin, became[twin.first])) for twin in twins]
         order = {name: place for place, name in enumerate(self._files)}
         return sorted(outcomes, key=lambda outcome: order[outcome.file])
 
-    def _bring(self, name: str) -> _Ready | Outcome:
+    def _bring(self, name: str) -> _Ready | _Twin | Outcome:
         """Bring one file to the node, unless it is there."""
         path = self._files[name]
         try:
@@ -181,7 +204,11 @@ class BulkUpload:
             if entry.report is None:
                 raise RequestError(f"{name} was not taken in", code="upload_incomplete")
             return self._sort_out(entry, Uploaded(entry.report, path))
-        except (AudieraError, OSError) as error:
+        except AudieraError as error:
+            if error.code == _UNREACHABLE:
+                raise
+            return _failed(name, error)
+        except OSError as error:
             return _failed(name, error)
 
     def _send(self, name: str, path: Path, entry: Entry) -> Entry:
@@ -193,10 +220,14 @@ class BulkUpload:
             self._say(Told(name, sent, size))
 
         uploaded = self._client.uploads.send(path, resume=entry.upload, begun=begun, progress=progress)
-        return self._write(replace(entry, upload="", report=uploaded.report))
+        return self._write(replace(entry, upload="", report=replace(uploaded.report, waveform=None)))
 
-    def _sort_out(self, entry: Entry, uploaded: Uploaded) -> _Ready | Outcome:
-        """Whether these bytes are registered already, by this account or by another."""
+    def _sort_out(self, entry: Entry, uploaded: Uploaded) -> _Ready | _Twin | Outcome:
+        """Whether these bytes are registered already, by this account or by another, or come from another file too."""
+        with self._lock:
+            first = self._first.setdefault(uploaded.report.blob, entry.file)
+        if first != entry.file:
+            return _Twin(entry, first)
         try:
             known = self._client.asset(uploaded.report.blob).asset
         except AudieraError as error:
@@ -230,11 +261,21 @@ class BulkUpload:
                     done += 1
                 return outcomes
             except AudieraError as error:
-                if error.code == "node_unreachable":
+                if error.code == _UNREACHABLE:
                     raise
+                if error.code == _GONE:  # it waited too long to be registered: the next run sends it again
+                    self._write(replace(left[done].entry, report=None))
                 outcomes.append(self._end(_failed(left[done].entry.file, error)))
                 left = left[done + 1 :]
         return outcomes
+
+    def _join(self, twin: _Twin, first: Outcome) -> Outcome:
+        """What becomes of a file whose bytes another one brought."""
+        file, same = twin.entry.file, f"exactly the bytes of {twin.first}"
+        if not first.asset:
+            return Outcome(file, "failed", code=first.code, message=f"{same}, which failed: {first.message}")
+        self._write(replace(twin.entry, asset=first.asset))
+        return Outcome(file, "already", first.asset, message=same)
 
     def _registration(self, one: _Ready) -> Registration:
         row = self._sheet.get(one.entry.file, SheetRow({}))
@@ -257,7 +298,10 @@ class BulkUpload:
             self._tell(told)
 
     def _end(self, outcome: Outcome) -> Outcome:
-        size = self._files[outcome.file].stat().st_size
+        try:
+            size = self._files[outcome.file].stat().st_size
+        except OSError:  # it is gone
+            size = 0
         self._say(Told(outcome.file, size, size, outcome))
         return outcome
 

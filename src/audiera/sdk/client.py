@@ -7,7 +7,14 @@ import httpx2
 from audiera.protocol.errors import ConfigurationError
 from audiera.protocol.records.account import Role
 from audiera.sdk.accounting import Accounting
-from audiera.sdk.identity import Identity, identity_path, load_identity, make_identity, save_identity
+from audiera.sdk.identity import (
+    Identity,
+    identity_path,
+    keep_identity,
+    load_identity,
+    make_identity,
+    save_identity,
+)
 from audiera.sdk.transport import Transport
 
 DEFAULT_URL = "http://127.0.0.1:7170"
@@ -31,7 +38,7 @@ def connect(
     display_name: str = "",
     api_key: str = "",
     http: httpx2.Client | None = None,
-) -> "Client":
+) -> Client:
     """Connect to a node. The first time, a key is made and an account created; nothing is asked.
 
     Args:
@@ -50,21 +57,59 @@ def connect(
     if api_key:
         return Client(Transport(url, api_key=api_key, http=http))
     client = Client(Transport(url, http=http))
-    genesis = client.node().genesis
-    known = identity or load_identity(identity_path(name, genesis))
-    if known is not None and known.account:
-        if known.genesis != genesis:
-            raise ConfigurationError(
-                f"the identity is account {known.account} of chain {known.chain_id!r}, and {url} serves another; "
-                "use the identity of this chain, or one without an account",
-                code="identity_of_another_chain",
-            )
-        client.become(known)
-        return client
-    if identity is None:
-        known = make_identity()
-        save_identity(known, identity_path(name, genesis))  # kept before it is used: a lost key cannot be made again
-    created = client.create_account(known or make_identity(), roles=roles, display_name=display_name)
-    if identity is None:
-        save_identity(created, identity_path(name, genesis))
+    try:
+        genesis = client.node().genesis
+        if identity is not None:
+            _be(client, identity, genesis, roles, display_name)
+            return client
+        path = identity_path(name, genesis)
+        # Kept before it is used: a lost key cannot be made again.
+        kept = load_identity(path) or keep_identity(make_identity(), path)
+        became = _be(client, kept, genesis, roles, display_name)
+        if became != kept:
+            save_identity(became, path)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _be(client: Client, identity: Identity, genesis: bytes, roles: Sequence[Role], display_name: str) -> Identity:
+    """Be an identity; an account is made when it has none yet.
+
+    Raises:
+        ConfigurationError: its account is another chain's.
+    """
+    if not identity.account:
+        return client.create_account(identity, roles=roles, display_name=display_name)
+    if identity.genesis != genesis:
+        raise ConfigurationError(
+            f"the identity is account {identity.account} of chain {identity.chain_id!r}, and the node serves another "
+            "chain; use the identity of this chain, or one without an account",
+            code="identity_of_another_chain",
+        )
+    client.become(identity)
+    return identity
+
+
+def visit(url: str = DEFAULT_URL, *, name: str = "default", http: httpx2.Client | None = None) -> Client:
+    """Connect to a node as the kept identity, and as a visitor where there is none; nothing is made or recorded.
+
+    Args:
+        url: address of the node.
+        name: name of a kept identity.
+        http: another way to send requests, for tests and proxies.
+
+    Raises:
+        Unavailable: no node answers there.
+        ConfigurationError: the kept identity is damaged or can be read by others.
+    """
+    client = Client(Transport(url, http=http))
+    try:
+        kept = load_identity(identity_path(name, client.node().genesis))
+        if kept is not None and kept.account:
+            client.become(kept)
+    except BaseException:
+        client.close()
+        raise
     return client

@@ -5,15 +5,18 @@ import threading
 from collections.abc import Sequence
 from typing import Self
 
+from msgspec.structs import replace
+
 from audiera.protocol.api import routes
 from audiera.protocol.api.accounts import AccountAnswer, FaucetAnswer, FaucetRequest
 from audiera.protocol.api.documents import Profile, digest_of_document
 from audiera.protocol.api.node import HeadAnswer, NodeAnswer
 from audiera.protocol.api.transactions import Document, TransactionOutcome
 from audiera.protocol.encoding import encode
-from audiera.protocol.errors import AudieraError, NotAuthenticated
+from audiera.protocol.errors import AudieraError, NotAuthenticated, TransactionError
+from audiera.protocol.keys import format_key
 from audiera.protocol.records.account import AccountKind, Role
-from audiera.protocol.transactions import Body, CreateAccount, Envelope, domain, sign_transaction
+from audiera.protocol.transactions import Body, ChangeProfile, CreateAccount, Envelope, domain, sign_transaction
 from audiera.sdk.identity import Identity
 from audiera.sdk.ledger import Signer, hand_in
 from audiera.sdk.transport import Transport
@@ -45,6 +48,12 @@ class Connection:
         return identity
 
     @property
+    def is_account(self) -> bool:
+        """Whether this is an account, and not a visitor or an application with an opaque key."""
+        identity = self._transport.identity
+        return identity is not None and bool(identity.account)
+
+    @property
     def account(self) -> int:
         """Ledger number of the account."""
         return self.identity.account
@@ -66,7 +75,10 @@ class Connection:
         display_name: str = "",
         kind: AccountKind = "person",
     ) -> Identity:
-        """Create an account for an identity and be it from now on."""
+        """Create an account for an identity and be it from now on.
+
+        When the identity's key has an account already, because the answer to its creation was lost, that one is it.
+        """
         node = self._node or self.node()
         profile = Profile(salt=secrets.token_bytes(32), display_name=display_name or "unnamed")
         body = CreateAccount(
@@ -78,12 +90,18 @@ class Connection:
         )
         envelope = Envelope(domain=domain(node.chain_id), account=0, sequence=0, key=identity.key, body=body)
         documents = [Document(kind="profile", content=encode(profile))]
-        outcome = hand_in(self._transport, sign_transaction(identity.seed, envelope), documents)
-        if outcome.code != "ok":
-            raise AudieraError(outcome.message, code=outcome.code)
+        try:
+            outcome = hand_in(self._transport, sign_transaction(identity.seed, envelope), documents)
+            if outcome.code != "ok":
+                raise TransactionError(outcome.message, code=outcome.code)
+            number = outcome.number
+        except AudieraError as error:
+            if error.code != "key_taken":
+                raise
+            number = self.account_info(format_key(identity.key)).account.number
         created = Identity(
             seed=identity.seed,
-            account=outcome.number,
+            account=number,
             chain_id=node.chain_id,
             genesis=node.genesis,
             node=self._transport.url,
@@ -103,6 +121,20 @@ class Connection:
     def account_info(self, ref: int | str | None = None) -> AccountAnswer:
         """An account by number, id or key; one's own by default."""
         return self._transport.ask(routes.ACCOUNT, AccountAnswer, {"ref": ref or self.account})
+
+    def change_profile(self, *, display_name: str = "", roles: Sequence[Role] = ()) -> None:
+        """Change how one's account presents itself; what is not given stays.
+
+        Args:
+            display_name: its name as others see it.
+            roles: what it takes part as.
+        """
+        info = self.account_info()
+        kept = info.profile or Profile(salt=b"", display_name="unnamed")
+        profile = replace(kept, salt=secrets.token_bytes(32), display_name=display_name or kept.display_name)
+        taken = tuple(roles) or tuple(role for role in info.account.roles if role != "moderator")
+        body = ChangeProfile(roles=taken, profile=digest_of_document(profile))
+        self.submit(body, [Document(kind="profile", content=encode(profile))])
 
     def balance(self) -> int:
         """What one may spend, microcredits."""

@@ -4,22 +4,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from audiera.audio.decode import decode_float
-from audiera.protocol.accesses.receipts import Receipt
 from audiera.protocol.api.catalog import Hit
 from audiera.protocol.errors import NotFound
 from audiera.protocol.records import Certificate, Grant
 from audiera.protocol.transactions import IssueGrant
+from audiera.sdk.money import Amount, parse_credits
 
 if TYPE_CHECKING:
-    from audiera.sdk.client import Client
+    import numpy as np
+    import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
-MICRO = 1_000_000
-"""Microcredits in a credit."""
+    from audiera.protocol.accesses.receipts import Receipt
+    from audiera.sdk.client import Client
 
 
 @dataclass(frozen=True)
@@ -32,11 +28,13 @@ class Clip:
     data: bytes
     """Its bytes as delivered."""
 
-    receipt: Receipt
+    receipt: "Receipt"
     """The node's signed word that this access is on the ledger, verified."""
 
-    def samples(self, *, rate: int | None = None, mono: bool = False) -> tuple[Floats, int]:
+    def samples(self, *, rate: int | None = None, mono: bool = False) -> "tuple[npt.NDArray[np.float32], int]":
         """The decoded sound: float32 (channels, samples) and its rate in hertz."""
+        from audiera.audio.decode import decode_float
+
         return decode_float(self.data, rate=rate, mono=mono)
 
 
@@ -67,18 +65,19 @@ class Selection:
     @property
     def assets(self) -> tuple[int, ...]:
         """Their ledger numbers, ascending."""
-        return tuple(sorted(hit.number for hit in self.hits))
+        return tuple(sorted({hit.number for hit in self.hits}))
 
-    def license(self, *, budget: float = 0.0, max_price: float = 0.0) -> "Dataset":
+    def license(self, *, budget: Amount = 0, max_price: Amount = 0) -> "Dataset":
         """Get a grant for all of them.
 
         Args:
-            budget: credits to set aside for uses with a price.
+            budget: credits to set aside for uses with a price, such as ``"20.00"``.
             max_price: most credits to pay at once for flat prices.
 
         Raises:
             NotFound: nothing was selected.
             AccessRefused: a license refuses; ``values["reasons"]`` says why.
+            RequestError: an amount is none.
         """
         if not self.hits:
             raise NotFound("nothing was found, so there is nothing to license; search for something else")
@@ -87,8 +86,8 @@ class Selection:
                 purpose=self.purpose,  # type: ignore[arg-type]  # the ledger checks it
                 assets=self.assets,
                 commercial=self.commercial,
-                budget=round(budget * MICRO),
-                max_price=round(max_price * MICRO),
+                budget=parse_credits(budget),
+                max_price=parse_credits(max_price),
             )
         )
         return Dataset(self._client, grant, self.assets)
@@ -110,7 +109,7 @@ class Dataset:
     run: int = 0
     """Training run the accesses belong to; 0 for none."""
 
-    receipts: list[Receipt] = field(default_factory=list)
+    receipts: "list[Receipt]" = field(default_factory=list)
     """Receipts of everything streamed so far."""
 
     def open_run(self) -> "Dataset":
@@ -132,16 +131,16 @@ class Dataset:
 
         Args:
             order: ledger numbers; all once when None.
-            progress: told (assets so far, assets in all).
+            progress: told (assets delivered so far, assets in all) before each is given.
         """
         wanted = self.assets if order is None else tuple(order)
         with self.client.open_stream(self.grant, run=self.run) as session:
             for done, asset in enumerate(wanted, start=1):
                 delivered = session.fetch(asset)
                 self.receipts.append(delivered.receipt)
-                yield Clip(asset, delivered.data, delivered.receipt)
                 if progress is not None:
                     progress(done, len(wanted))
+                yield Clip(asset, delivered.data, delivered.receipt)
 
     def close_run(self) -> Certificate:
         """End the run; what comes back is the ledger's account of what it streamed."""

@@ -1,4 +1,4 @@
-"""What a bulk upload has done so far, kept beside the music, so that a killed one goes on where it stood."""
+"""What a bulk upload has done so far, kept in a file, so that a killed one goes on where it stood."""
 
 import os
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import msgspec
 
 from audiera.protocol.api.uploads import UploadReport
+from audiera.protocol.encoding import digest_of
+from audiera.protocol.records import Terms
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="file", tag_field="of"):
     """Where one file stands; a later entry of the same file replaces the earlier one."""
 
     file: str
@@ -30,24 +32,44 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Its ledger number, once it is registered."""
 
 
+class Published(msgspec.Struct, frozen=True, kw_only=True, tag="license", tag_field="of"):
+    """A license that was published for the upload."""
+
+    terms: str
+    """Digest of its terms, hexadecimal."""
+
+    license: int
+    """Its ledger number."""
+
+
 class Journal:
-    """Entries, appended to a file of JSON lines. For one thread at a time; the caller holds a lock.
+    """What was done, appended to a file of JSON lines. For one thread at a time; the caller holds a lock.
 
     Args:
         path: the file; a last line that a crash tore is left out.
+
+    Raises:
+        OSError: it cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
         self._entries: dict[str, Entry] = {}
+        self._licenses: dict[str, int] = {}
         if path.exists():
             for line in path.read_bytes().split(b"\n"):
-                try:
-                    entry = msgspec.json.decode(line, type=Entry)
-                except msgspec.DecodeError:
-                    continue
-                self._entries[entry.file] = entry
+                self._read(line)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.write(self._descriptor, b"\n")  # ends a torn line
+
+    def _read(self, line: bytes) -> None:
+        try:
+            found = msgspec.json.decode(line, type=Entry | Published)
+        except msgspec.DecodeError:
+            return
+        if isinstance(found, Entry):
+            self._entries[found.file] = found
+        else:
+            self._licenses[found.terms] = found.license
 
     def find(self, file: str, path: Path) -> Entry:
         """Where a file stands; at its beginning when it was changed since, or never seen."""
@@ -60,9 +82,22 @@ class Journal:
     def write(self, entry: Entry) -> Entry:
         """Keep where a file stands, durably."""
         self._entries[entry.file] = entry
-        os.write(self._descriptor, msgspec.json.encode(entry) + b"\n")
-        os.fsync(self._descriptor)
+        self._append(entry)
         return entry
+
+    def license_of(self, terms: Terms) -> int:
+        """The license that was published with these terms; 0 for none."""
+        return self._licenses.get(digest_of(terms).hex(), 0)
+
+    def write_license(self, terms: Terms, license_: int) -> None:
+        """Keep which license was published with these terms, durably."""
+        published = Published(terms=digest_of(terms).hex(), license=license_)
+        self._licenses[published.terms] = license_
+        self._append(published)
+
+    def _append(self, line: Entry | Published) -> None:
+        os.write(self._descriptor, msgspec.json.encode(line) + b"\n")
+        os.fsync(self._descriptor)
 
     def close(self) -> None:
         """Give the file back."""

@@ -1,6 +1,5 @@
 """Offering: uploads, licenses, registrations, snapshots."""
 
-import base64
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiera.protocol.accesses.receipts import decode_receipt
 from audiera.protocol.api import routes
 from audiera.protocol.api.assets import AssetAnswer, LicenseAnswer, SnapshotAnswer
 from audiera.protocol.api.documents import Sheet, digest_of_document
 from audiera.protocol.api.transactions import Document
 from audiera.protocol.api.uploads import Waveform
 from audiera.protocol.encoding import encode
+from audiera.protocol.errors import ProofError
+from audiera.protocol.keys import parse_key
 from audiera.protocol.records import Clip, Shard, Split, Terms
 from audiera.protocol.transactions import (
     ChangeAsset,
@@ -131,9 +131,20 @@ class Offering(Connection):
         return self._transport.ask(routes.ASSET_WAVEFORM, Waveform, {"ref": ref})
 
     def preview(self, ref: int | str) -> Preview:
-        """Half a minute to decide by; recorded as an access before it comes."""
+        """Half a minute to decide by; recorded as an access before it comes.
+
+        Raises:
+            ProofError: the node's receipt is not for it.
+        """
+        from audiera.protocol.accesses.receipts import verify_receipt
+        from audiera.sdk.sessions import receipt_of
+
         response = self._transport.send(routes.ASSET_PREVIEW, {"ref": ref})
-        receipt = decode_receipt(base64.b64decode(response.headers[routes.RECEIPT]))
+        receipt = receipt_of(response.headers)
+        node = self._node or self.node()
+        row = verify_receipt(receipt, parse_key(node.key), chain_id=node.chain_id)
+        if isinstance(ref, int) and row.asset != ref:
+            raise ProofError("the node's receipt is for another asset than this one", asset=ref)
         return Preview(response.content, receipt.group.node, receipt.index)
 
     def publish_snapshot(self, assets: Sequence[int], *, title: str) -> int:

@@ -4,9 +4,9 @@ import base64
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from audiera.protocol.api import routes
 from audiera.protocol.api.documents import Sheet, digest_of_document
@@ -24,11 +24,28 @@ from audiera.sdk.transport import Transport
 
 PIECE_BYTES = 4 * 2**20
 _TRIES = 6
+_ANALYSIS_S = 900.0
+"""Longest wait for what the node finds in a file."""
+
+_AGAIN = frozenset({"checksum_mismatch", "upload_locked"})
+"""Codes after which a piece is worth sending again: it was damaged on the way, or the cut one is still held."""
 
 Progress = Callable[[int, int], None]
 """Told (bytes sent, bytes in all)."""
 
 Preset = Literal["research", "commercial", "no-training", "open"]
+
+
+PRESET_WORDS: Final[Mapping[Preset, str]] = {
+    "research": "free to evaluate, embed and train on, not commercially",
+    "commercial": "free to evaluate; training, commercial too, for a price or a share of revenue",
+    "no-training": "may be evaluated, not commercially; never trained on or imitated",
+    "open": "everything but imitation is free, commercial too",
+}
+"""What each preset allows; whoever decides may listen, and what is not said is denied."""
+
+_TRAINING: Final[tuple[Purpose, ...]] = ("train-analytic", "train-generative")
+_PREVIEW: Final = Rule(purpose="preview", verdict="allow", commercial=True)
 
 
 class Uploaded(NamedTuple):
@@ -45,30 +62,36 @@ def preset(name: Preset, *, price: int = 0, revenue_share: int = 0) -> Terms:
     """Ready-made terms.
 
     Args:
-        name: ``research``: free for research, evaluation and indexing, no commercial use. ``commercial``: all
-            training against a price for each access. ``no-training``: may be heard, evaluated and played, never
-            trained on. ``open``: everything but imitation, free.
-        price: microcredits for each access, for ``commercial``.
-        revenue_share: basis points of a model's revenue owed to its training data.
+        name: which; :data:`PRESET_WORDS` says what each allows.
+        price: microcredits for each access, for ``commercial`` only.
+        revenue_share: basis points of a model's revenue owed to its training data, for ``commercial`` only.
+
+    Raises:
+        RequestError: ``commercial`` without price and share, or another one with them.
     """
-    listen = (Rule(purpose="preview", verdict="allow", commercial=True), Rule(purpose="evaluate", verdict="allow"))
-    training: tuple[Purpose, ...] = ("train-analytic", "train-generative")
-    never: tuple[Purpose, ...] = (*training, "imitate")
-    rules: tuple[Rule, ...]
-    if name == "research":
-        rules = (*listen, Rule(purpose="index", verdict="allow"), *(Rule(purpose=p, verdict="allow") for p in training))
-    elif name == "no-training":
-        rules = (*listen, *(Rule(purpose=p, verdict="deny") for p in never))
-    elif name == "open":
-        purposes: tuple[Purpose, ...] = ("index", *training, "condition", "use-in-work", "perform")
-        rules = (*listen, *(Rule(purpose=p, verdict="allow", commercial=True) for p in purposes))
-    else:
-        cost = Price(unit="access", amount=price) if price else None
-        sold = (
-            Rule(purpose=p, verdict="terms", commercial=True, price=cost, revenue_share=revenue_share) for p in training
+    if (name == "commercial") != bool(price or revenue_share):
+        raise RequestError(
+            "the preset 'commercial' has a price, a revenue share or both, and no other preset has one",
+            code="price_invalid",
         )
-        rules = (*listen, *sold)
-    return Terms(rules=rules)
+    if name == "research":
+        return Terms(rules=(_PREVIEW, *_allow("evaluate", "index", *_TRAINING)))
+    if name == "no-training":
+        denied = (Rule(purpose=purpose, verdict="deny") for purpose in (*_TRAINING, "imitate"))
+        return Terms(rules=(_PREVIEW, *_allow("evaluate"), *denied))
+    if name == "open":
+        free = _allow("evaluate", "index", *_TRAINING, "condition", "use-in-work", "perform", commercial=True)
+        return Terms(rules=(_PREVIEW, *free))
+    cost = Price(unit="access", amount=price) if price else None
+    sold = (
+        Rule(purpose=purpose, verdict="terms", commercial=True, price=cost, revenue_share=revenue_share)
+        for purpose in _TRAINING
+    )
+    return Terms(rules=(_PREVIEW, *_allow("evaluate", commercial=True), *sold))
+
+
+def _allow(*purposes: Purpose, commercial: bool = False) -> Iterator[Rule]:
+    return (Rule(purpose=purpose, verdict="allow", commercial=commercial) for purpose in purposes)
 
 
 class Uploads:
@@ -112,7 +135,7 @@ class Uploads:
                 offset = self._send_piece(upload, offset, file.read(PIECE_BYTES))
                 if progress is not None:
                     progress(offset, size)
-        report = self._transport.ask(routes.ANALYZE_UPLOAD, UploadReport, {"id": upload})
+        report = self._transport.ask(routes.ANALYZE_UPLOAD, UploadReport, {"id": upload}, wait_s=_ANALYSIS_S)
         return Uploaded(report, path)
 
     def _begin(self, path: Path, size: int, resume: str) -> tuple[str, int]:
@@ -142,8 +165,9 @@ class Uploads:
             try:
                 answer = self._transport.send(routes.APPEND_UPLOAD, {"id": upload}, content=piece, headers=headers)
                 return int(answer.headers["Upload-Offset"])
-            except (Unavailable, Conflict):
-                if attempt == _TRIES - 1:
+            except RequestError as error:
+                is_passing = isinstance(error, Unavailable | Conflict) or error.code in _AGAIN
+                if not is_passing or attempt == _TRIES - 1:
                     raise
                 time.sleep(0.2 * 2**attempt)
             found = self.offset(upload)

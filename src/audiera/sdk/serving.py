@@ -1,22 +1,26 @@
 """Models: stored, registered, published, called."""
 
-import base64
 import hashlib
 import secrets
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from audiera.protocol.accesses.receipts import decode_receipt, verify_receipt
 from audiera.protocol.api import routes
 from audiera.protocol.api.models import DeploymentAnswer, DeploymentRequest, ModelAnswer, PackageAnswer
+from audiera.protocol.errors import ProofError
 from audiera.protocol.keys import parse_key
 from audiera.protocol.transactions import AuthorizeAppKey, IssueGrant, PublishEndpoint, RegisterModel, RevokeAppKey
 from audiera.protocol.units import DAY_US
 from audiera.sdk.models import CallAnswer
-from audiera.sdk.sessions import Stream
 from audiera.sdk.using import Using
+
+if TYPE_CHECKING:
+    from audiera.sdk.sessions import Stream
+
+_CALL_S = 300.0
+"""Longest wait for a model's answer."""
 
 
 class ApiKey(NamedTuple):
@@ -53,14 +57,14 @@ class Serving(Using):
         """A model with its endpoint and lineage."""
         return self._transport.ask(routes.MODEL, ModelAnswer, {"number": ref})
 
-    def open_model(self, model: int, *, budget: int) -> Stream:
+    def open_model(self, model: int, *, budget: int) -> "Stream":
         """Get a grant on a model and open a session for calls; the budget in microcredits is the most it can cost."""
         grant = self.grant(IssueGrant(purpose="call-model", model=model, budget=budget))
         return self.open_stream(grant)
 
     def call_model(
         self,
-        session: Stream | None,
+        session: "Stream | None",
         model: int,
         body: bytes = b"",
         *,
@@ -79,7 +83,11 @@ class Serving(Using):
         Raises:
             AccessRefused: the decision was no.
             AudieraError: the model failed; not billed.
+            ProofError: the node's receipt is not for this call.
         """
+        from audiera.protocol.accesses.receipts import verify_receipt
+        from audiera.sdk.sessions import receipt_of
+
         response = self._transport.send(
             routes.CALL_MODEL,
             {"number": model},
@@ -87,10 +95,13 @@ class Serving(Using):
             content=body,
             headers={"Content-Type": media_type},
             token=session.token if session is not None else "",
+            wait_s=_CALL_S,
         )
         node = self._node or self.node()
-        receipt = decode_receipt(base64.b64decode(response.headers[routes.RECEIPT]))
+        receipt = receipt_of(response.headers)
         row = verify_receipt(receipt, parse_key(node.key), chain_id=node.chain_id)
+        if row.asset != model or (session is not None and row.session != session.number):
+            raise ProofError("the node's receipt is for another call than this one", model=model)
         if session is not None:
             session.count(row.bytes, row.t)
         return CallAnswer(

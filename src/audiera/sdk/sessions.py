@@ -1,8 +1,11 @@
 """Streaming under a grant: a signed session, recorded accesses, signed watermarks."""
 
 import base64
+import contextlib
+import hashlib
 import secrets
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,7 +23,8 @@ from audiera.protocol.api.access import (
     WatermarkRequest,
 )
 from audiera.protocol.encoding import encode
-from audiera.protocol.errors import Conflict, ProofError
+from audiera.protocol.errors import AudieraError, Conflict, EncodingError, ProofError
+from audiera.protocol.ids import format_blob_id
 from audiera.protocol.records import Grant
 from audiera.sdk.identity import Identity
 from audiera.sdk.transport import Transport
@@ -65,6 +69,7 @@ class Stream:
         self._node_key = node_key
         self._transport = transport
         self._identity = identity
+        self._grant = grant
         self._lock = threading.Lock()
         self._rows = self._bytes = self._acknowledged = 0
         self._last_t = 0
@@ -116,16 +121,25 @@ class Stream:
 
         Raises:
             AccessRefused: the decision was no; ``values["reasons"]`` says why.
+            ProofError: the receipt is not for this access, or the bytes are not the asset's.
         """
         headers: dict[str, str] = {}
         if start or length is not None:
             headers["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
         places = {"session": self.number, "asset": asset}
         response = self._transport.send(routes.SESSION_BYTES, places, headers=headers, token=self.token)
-        receipt = decode_receipt(base64.b64decode(response.headers[routes.RECEIPT]))
+        receipt = receipt_of(response.headers)
         row = verify_receipt(receipt, self._node_key, chain_id=self._identity.chain_id)
-        if row.asset != asset or row.bytes < len(response.content) or row.session != self.number:
+        named = (row.node, row.session, row.grant, row.consumer, row.asset)
+        if named != (self._answer.node, self.number, self._grant.number, self._identity.account, asset):
             raise ProofError("the node's receipt is for another access than this one", asset=asset)
+        blob = f'"{format_blob_id(hashlib.sha256(response.content).digest())}"'
+        if not headers and response.headers.get("ETag", blob) != blob:
+            raise ProofError("what came is not the asset's bytes", code="bytes_differ", asset=asset)
+        if row.bytes != len(response.content):
+            raise ProofError(
+                f"the node's receipt is for {row.bytes} bytes, and {len(response.content)} came", asset=asset
+            )
         self.count(len(response.content), row.t)
         return Delivered(response.content, row.node, receipt.index, receipt)
 
@@ -169,6 +183,24 @@ class Stream:
         """The session itself."""
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close it; what went wrong inside is told before what goes wrong in closing."""
+        with contextlib.nullcontext() if kind is None else contextlib.suppress(AudieraError):
+            self.close()
+
+
+def receipt_of(headers: Mapping[str, str]) -> Receipt:
+    """The receipt that came with an answer, not verified yet.
+
+    Raises:
+        ProofError: none came.
+        EncodingError: what came is none.
+    """
+    text = headers.get(routes.RECEIPT, "")
+    try:
+        data = base64.b64decode(text, validate=True)
+    except ValueError as cause:
+        raise EncodingError("the receipt is not base64") from cause
+    if not data:
+        raise ProofError("the node released bytes and sent no receipt for them", code="receipt_missing")
+    return decode_receipt(data)

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, cast
 from audiera.protocol.errors import RecordError, RequestError
 from audiera.protocol.records import ContainsAi, DataType, Identifiers, Split
 from audiera.protocol.records.asset import DATA_TYPES, check_identifiers
-from audiera.protocol.units import WHOLE
+from audiera.protocol.records.base import require_splits
 
 WORDS: Final = ("title", "artist", "album", "genre", "description", "language", "copyright")
 LISTS: Final = ("tags", "moods", "instruments")
@@ -56,13 +56,17 @@ def read_sheet_file(path: Path) -> dict[str, SheetRow]:
             reader = csv.DictReader(file, strict=True)
             unknown = [name for name in reader.fieldnames or () if name not in COLUMNS]
             if "file" not in (reader.fieldnames or ()):
-                errors.append(f"the first line names the columns and 'file' is one of them, got {reader.fieldnames}")
+                got = ", ".join(reader.fieldnames or ()) or "nothing"
+                errors.append(f"line 1: the names of the columns expected, 'file' among them, got {got[:200]}")
             if unknown:
-                errors.append(f"unknown columns {', '.join(map(repr, unknown))}; known are {', '.join(COLUMNS)}")
-            for cells in () if errors else reader:
+                names = ", ".join(map(repr, unknown))
+                errors.append(f"line 1: there is no column {names}; there are {', '.join(COLUMNS)}")
+            for cells in reader if "file" in (reader.fieldnames or ()) else ():
                 _read_row(reader.line_num, cells, rows, errors)
     except (OSError, UnicodeDecodeError, csv.Error) as cause:
         errors.append(f"it cannot be read as CSV in UTF-8: {cause}")
+    if not rows and not errors:
+        errors.append("line 2: a file expected, got the end of the sheet")
     if errors:
         raise RequestError(
             f"the sheet {path.name} has errors, so nothing was uploaded:\n" + "\n".join(f"  {each}" for each in errors),
@@ -89,10 +93,11 @@ def _read_row(line: int, cells: Mapping[str, str], rows: dict[str, SheetRow], er
             except ValueError as cause:
                 errors.append(f"line {line}, {name}: {cause}, got {found[name][:60]!r}")
     identifiers = Identifiers(**{name: found.get(name, "") for name in IDENTIFIERS})
-    try:
-        check_identifiers(identifiers)
-    except RecordError as cause:
-        errors.append(f"line {line}: {cause.message}")
+    for name in IDENTIFIERS:
+        try:
+            check_identifiers(Identifiers(**{name: found[name]}))
+        except RecordError as cause:
+            errors.append(f"line {line}, {name}: {cause.message}")
     if len(errors) == before:
         rows[found["file"]] = _row(found, values, identifiers)
 
@@ -108,6 +113,13 @@ def _row(found: Mapping[str, str], values: Mapping[str, object], identifiers: Id
         splits=cast(tuple[Split, ...], values.get("splits", ())),
         identifiers=identifiers,
     )
+
+
+def _positive(text: str) -> int:
+    number = _number(text)
+    if not number:
+        raise ValueError("a number from 1 on expected")
+    return number
 
 
 def _number(text: str) -> int:
@@ -126,25 +138,42 @@ def _one_of(*words: str) -> Callable[[str], str]:
 
 
 def _list(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(";") if part.strip())
+    words = tuple(part.strip() for part in text.split(";") if part.strip())
+    if len(words) > 64 or any(len(word) > 64 for word in words):
+        raise ValueError("at most 64 words of at most 64 characters, with semicolons between them, expected")
+    return words
 
 
 def _splits(text: str) -> tuple[Split, ...]:
     splits: list[Split] = []
     for part in text.split(";"):
         account, _, share = part.partition(":")
-        splits.append(Split(account=_number(account.strip()), share=_number(share.strip())))
-    total = sum(split.share for split in splits)
-    if total != WHOLE:
-        raise ValueError(f"account:share parts whose shares add up to {WHOLE} expected, these add up to {total}")
+        if not account.strip().isdecimal() or not share.strip().isdecimal():
+            raise ValueError("account:share parts such as 12:7000;15:3000 expected")
+        splits.append(Split(account=_positive(account.strip()), share=_positive(share.strip())))
+    try:
+        require_splits(tuple(splits))
+    except RecordError as cause:
+        raise ValueError(cause.message) from cause
     return tuple(splits)
 
 
+def _text(longest: int) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if len(text) > longest:
+            raise ValueError(f"at most {longest} characters expected, these are {len(text)}")
+        return text
+
+    return read
+
+
 _READERS: Final[Mapping[str, Callable[[str], object]]] = {
+    "title": _text(300),
+    "description": _text(10_000),
     **dict.fromkeys(LISTS, _list),
     "year": _number,
     "data_type": _one_of(*DATA_TYPES),
     "contains_ai": _one_of(*_CONTAINS_AI),
-    "license": _number,
+    "license": _positive,
     "splits": _splits,
 }

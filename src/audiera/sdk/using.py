@@ -14,10 +14,10 @@ from audiera.protocol.records import Certificate, Grant, Run
 from audiera.protocol.transactions import AnswerGrant, CloseRun, IssueGrant, OpenRun, ReturnBudget, RevokeGrant
 from audiera.sdk.datasets import Dataset, Selection
 from audiera.sdk.offering import Offering
-from audiera.sdk.sessions import Stream
 
 if TYPE_CHECKING:
     from audiera.sdk.client import Client
+    from audiera.sdk.sessions import Stream
 
 
 class Using(Offering):
@@ -102,14 +102,16 @@ class Using(Offering):
         )
         return Dataset(cast("Client", self), self.grant(body), self.snapshot(snapshot).snapshot.assets)
 
-    def open_stream(self, grant: Grant, *, run: int = 0) -> Stream:
+    def open_stream(self, grant: Grant, *, run: int = 0) -> "Stream":
         """Open a session under a grant."""
+        from audiera.sdk.sessions import Stream
+
         node = self._node or self.node()
         return Stream(self._transport, self.identity, grant, node_key=parse_key(node.key), run=run)
 
     def open_run(self, grants: Sequence[int]) -> int:
         """Begin a training run; returns its ledger number."""
-        return self.submit(OpenRun(grants=tuple(sorted(grants)))).number
+        return self.submit(OpenRun(grants=tuple(sorted(set(grants))))).number
 
     def run(self, number: int) -> Run:
         """A training run."""

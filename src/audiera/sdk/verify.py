@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from audiera.protocol.accesses.proof import ProvedAccess, parse_proof, verify_access
+from audiera.protocol.errors import EncodingError
 from audiera.protocol.keys import parse_key
+
+if TYPE_CHECKING:
+    from audiera.protocol.accesses.proof import ProvedAccess
 
 
 def verify_proof(
     proof: Path | str | bytes, keys: Sequence[str], *, chain_id: str, quorum: int | None = None
-) -> ProvedAccess:
+) -> "ProvedAccess":
     """Check an access proof file.
 
     Args:
@@ -25,10 +29,13 @@ def verify_proof(
         ProofError: it proves nothing; the message says which step fails.
         EncodingError: it is not a proof file.
     """
-    if isinstance(proof, Path):
-        text = proof.read_text(encoding="utf-8")
-    else:
-        text = proof.decode("utf-8") if isinstance(proof, bytes) else proof
+    from audiera.protocol.accesses.proof import parse_proof, verify_access
+
+    content = proof.read_bytes() if isinstance(proof, Path) else proof
+    try:
+        text = content.decode("utf-8") if isinstance(content, bytes) else content
+    except UnicodeDecodeError as cause:
+        raise EncodingError("not an access proof: it is not text") from cause
     needed = len(keys) * 2 // 3 + 1 if quorum is None else quorum
     known = [parse_key(key) for key in keys]
     return verify_access(parse_proof(text), known, needed, origin=f"audiera/{chain_id}/accesses")

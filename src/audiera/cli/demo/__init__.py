@@ -19,7 +19,7 @@ def demo(music: Path | None, keep: bool, pieces: int) -> None:
     """Show the whole trail: music, licenses, a refusal, training, a model, calls, payouts, a proof.
 
     A real node runs on loopback with its ledger in a temporary folder. Five accounts act on it over HTTP; their
-    credits are test credits. Nothing of yours leaves this machine, and nothing stays on it.
+    credits are test credits. Nothing of yours leaves this machine, and nothing of the demo stays on it.
     """
     from audiera.cli.demo.stage import play
 

@@ -1,24 +1,25 @@
 """The demo's scenes: what each account does, and what came of it."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from audiera.audio.texture import ARCHITECTURE
-from audiera.cli.demo.music import Music, render_pack
+from audiera.cli.demo.music import LEAST, Music, render_pack
 from audiera.cli.demo.show import Show
 from audiera.cli.demo.standalone import altered, verify_apart
 from audiera.cli.demo.training import Trained, train
-from audiera.cli.output import credits_text, length_text, moment_text, size_text
-from audiera.cli.words import price_text
+from audiera.cli.output import counted, credits_text, length_text, moment_text, size_text
+from audiera.cli.words import key_text, price_text
 from audiera.node.serve import Ready
 from audiera.protocol.api.usage import Access
-from audiera.protocol.errors import AccessRefused, ProofError
+from audiera.protocol.errors import AccessRefused, AudieraError, ProofError, RequestError
 from audiera.protocol.machine import account_purse
 from audiera.protocol.records import CallPrice, Certificate, Interface, Split, Terms
 from audiera.protocol.records.account import Role
 from audiera.protocol.transactions import IssueGrant, PublishEndpoint, RegisterModel
 from audiera.sdk import CallAnswer, Client, connect, make_identity, preset
-from audiera.sdk.datasets import MICRO
+from audiera.sdk.money import MICRO
 from audiera.sdk.offers import Registration, Uploaded, sheet_of
 from audiera.sdk.serving import ApiKey
 from audiera.sdk.transport import Transport
@@ -70,6 +71,7 @@ class Acts:
         self._show = show
         self._folder = folder
         self._titles: dict[int, str] = {}
+        self._blobs: dict[str, str] = {}
         self._names: dict[int, str] = {0: "a visitor", ready.account: "the node"}
         self._people: _People
         self._offers: _Offers
@@ -106,20 +108,29 @@ class Acts:
     def offer(self, music: Music) -> None:
         """Creators and contributor upload and say what may be done."""
         self._show.scene("Music is uploaded, described, and offered under terms of its owners")
-        third = max(1, len(music.files) // 3)
-        free, priced, closed = music.files[:third], music.files[third : -1 or None], music.files[-1:]
-        people = self._people
+        people, queue = self._people, iter(music.files)
+        third = max(1, music.wanted // 3)
         shared = (Split(account=people.priced.account, share=7_000), Split(account=people.free.account, share=3_000))
         paid = preset("commercial", price=PRICE, revenue_share=REVENUE_SHARE)
+        closed = self._bring(people.contributor, queue, 1)
+        free = self._bring(people.free, queue, third)
+        priced = self._bring(people.priced, queue, music.wanted - third - 1)
+        used = len(closed) + len(free) + len(priced)
+        if used < LEAST:
+            raise RequestError(
+                f"the demo needs at least {LEAST} different pieces of music, and {used} could be used", code="empty"
+            )
+        pack = render_pack(self._folder / "pack")
+        ours = music._replace(contains_ai="none", source="a pack of one-shots rendered by this program")
         self._offers = _Offers(
-            free=self._upload(people.free, free, preset("research"), music),
-            priced=self._upload(people.priced, priced, paid, music, splits=shared),
-            closed=self._upload(people.contributor, closed, preset("no-training"), music),
-            pack=self._upload(
+            free=self._offer(people.free, free, preset("research"), music),
+            priced=self._offer(people.priced, priced, paid, music, splits=shared),
+            closed=self._offer(people.contributor, closed, preset("no-training"), music),
+            pack=self._offer(
                 people.contributor,
-                render_pack(self._folder / "pack"),
+                self._bring(people.contributor, iter(pack), len(pack)),
                 preset("open"),
-                music._replace(contains_ai="none", source="a pack of one-shots rendered by this program"),
+                ours,
                 words={"artist": "", "tags": ("pack",)},
             ),
             dataset=0,
@@ -185,9 +196,9 @@ class Acts:
         owners = len({hit.holder for hit in found})
         loss = f"loss {trained.first_loss:.3f} -> {trained.last_loss:.3f}"
         self._show.say(
-            f"Grant {self._grant} on snapshot {snapshot} ({len(run)} assets of {owners} owners). Run {self._run}: "
-            f"{trained.steps} steps in {trained.library} over {trained.heard_s:.0f} s of sound, {loss}; every "
-            f"delivery came with a signed receipt, and was verified. Paid: {_money(used.usage.spent)} credits."
+            f"Grant {self._grant} on snapshot {snapshot}: {counted(len(run), 'asset')} of {counted(owners, 'owner')}. "
+            f"Run {self._run}: {trained.steps} steps in {trained.library} over {trained.heard_s:.0f} s of sound, "
+            f"{loss}. Every delivery came with a signed receipt, and was verified. Paid: {_money(used.usage.spent)} credits."
         )
         self._show.table(("the ledger certifies", ""), _certificate_rows(certificate))
         with developer.open_stream(dataset.grant) as stream:
@@ -215,7 +226,8 @@ class Acts:
         answer = developer.model(self._model)
         self._show.say(
             f"Model {self._model}, {answer.model.name} {answer.model.version}: {size_text(len(self._trained.file))} of "
-            f"weights, trained on {answer.assets} assets; {answer.model.training_share // 100} % of a call is theirs."
+            f"weights, trained on {counted(answer.assets, 'asset')}, whose is {answer.model.training_share // 100} % of "
+            "each call."
         )
 
     def call(self) -> None:
@@ -248,12 +260,13 @@ class Acts:
         settlement = people.contributor.settle(self._model)
         paid = people.contributor.claim_settlement(settlement)
         earning = [asset for asset in self._offers.priced if people.priced.earnings(asset).waiting]
-        people.priced.claim_assets(earning)
+        if earning:
+            people.priced.claim_assets(earning)
         record = people.contributor.settlement(settlement).settlement
         self._show.say(
             f"The calls are on the ledger (block {flushed}). Settlement {settlement} divides "
-            f"{_money(record.amount)} credits among {paid} assets by the milliseconds that were streamed; "
-            f"{len(earning)} priced assets are paid what their accesses earned. Splits are applied to each."
+            f"{_money(record.amount)} credits among {counted(paid, 'asset')} by the milliseconds that were streamed; "
+            f"{counted(len(earning), 'priced asset')} paid out what accesses earned. Splits are applied to each."
         )
 
     def show_history(self) -> None:
@@ -349,10 +362,30 @@ class Acts:
         self._names[client.account] = f"the {name}"
         return client
 
-    def _upload(
+    def _bring(self, client: Client, queue: Iterator[Path], count: int) -> list[Uploaded]:
+        """Upload that many of the files in the queue; one that cannot be used is told, and the next one steps in."""
+        brought: list[Uploaded] = []
+        with self._show.progress(f"{self._names[client.account]} uploads", count) as bar:
+            while len(brought) < count and (file := next(queue, None)) is not None:
+                try:
+                    uploaded = client.upload(file)
+                except AudieraError as error:
+                    if error.code == "node_unreachable":
+                        raise
+                    self._show.say(f"{file.name} is left out: {error.message} ({error.code}).")
+                    continue
+                twin = self._blobs.setdefault(uploaded.report.blob, file.name)
+                if twin != file.name:
+                    self._show.say(f"{file.name} is left out: it has exactly the bytes of {twin}.")
+                    continue
+                brought.append(uploaded)
+                bar.to(len(brought))
+        return brought
+
+    def _offer(
         self,
         client: Client,
-        files: tuple[Path, ...],
+        uploaded: Sequence[Uploaded],
         terms: Terms,
         music: Music,
         *,
@@ -360,11 +393,6 @@ class Acts:
         words: dict[str, object] | None = None,
     ) -> list[int]:
         license_ = client.publish_license(terms)
-        uploaded: list[Uploaded] = []
-        with self._show.progress(f"{self._names[client.account]} uploads", len(files)) as bar:
-            for file in files:
-                uploaded.append(client.upload(file))
-                bar.to(len(uploaded))
         entries = [
             Registration(
                 uploaded=one,
@@ -391,7 +419,7 @@ class Acts:
                 hit.kind,
                 length_text(hit.duration_ms),
                 "-" if hit.tempo_mbpm is None else round(hit.tempo_mbpm / 1_000),
-                hit.key or "-",
+                key_text(hit.key) or "-",
                 hit.contains_ai,
                 self._names[hit.holder],
             )

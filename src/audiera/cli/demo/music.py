@@ -10,6 +10,9 @@ from audiera.protocol.errors import RequestError
 from audiera.protocol.records import ContainsAi
 from audiera.sdk.bulk import find_sounds
 
+LEAST = 4
+"""Pieces without which there is nothing to show."""
+
 PACKAGE = "immich_memories_music"
 _FORMATS = ("wav", "flac", "ogg", "mp3")
 
@@ -18,7 +21,10 @@ class Music(NamedTuple):
     """Files to offer, and the truth about them."""
 
     files: tuple[Path, ...]
-    """The pieces."""
+    """The pieces, those to be used first; the rest steps in where one of them cannot be used."""
+
+    wanted: int
+    """How many of them are to be used."""
 
     contains_ai: ContainsAi
     """How much of them a machine made."""
@@ -40,17 +46,20 @@ def find_music(folder: Path | None, count: int, workplace: Path) -> Music:
     """
     if folder is not None:
         found = tuple(find_sounds(folder).values())
-        if len(found) < 4:
-            raise RequestError(f"the demo needs at least 4 pieces of music, {folder} holds {len(found)}", code="empty")
-        return Music(_spread(found, count), "undeclared", f"your own music from {folder}")
+        if len(found) < LEAST:
+            raise RequestError(
+                f"the demo needs at least {LEAST} pieces of music, {folder} holds {len(found)}", code="empty"
+            )
+        return Music(_spread(found, count), min(count, len(found)), "undeclared", f"your own music from {folder}")
     spec = find_spec(PACKAGE)
     if spec is not None and spec.origin is not None:
         tracks = tuple(sorted((Path(spec.origin).parent / "tracks").rglob("*.opus")))
         if len(tracks) >= count:
             source = "tracks of the package immich-memories-music (MIT), made by a machine and labeled so"
-            return Music(_spread(tracks, count), "all", source)
+            return Music(_spread(tracks, count), count, "all", source)
     return Music(
         render_pieces(count, workplace),
+        count,
         "none",
         f"pieces this program composed and rendered just now, because the package {PACKAGE.replace('_', '-')} is not "
         "here (pip install 'audiera[demo]')",
@@ -58,9 +67,10 @@ def find_music(folder: Path | None, count: int, workplace: Path) -> Music:
 
 
 def _spread(files: Sequence[Path], count: int) -> tuple[Path, ...]:
-    """That many of the files, evenly over all of them."""
+    """All files, first that many of them that lie evenly over all."""
     wanted = min(count, len(files))
-    return tuple(files[place * len(files) // wanted] for place in range(wanted))
+    first = [files[place * len(files) // wanted] for place in range(wanted)]
+    return tuple(dict.fromkeys([*first, *files]))
 
 
 def render_pieces(count: int, folder: Path) -> tuple[Path, ...]:

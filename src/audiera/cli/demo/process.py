@@ -35,16 +35,22 @@ def running_node(home: Path) -> Iterator[Ready]:
             stdout=file,
             stderr=subprocess.STDOUT,
             env=environment,
+            start_new_session=True,  # Ctrl-C in the terminal is for the demo, which ends its node in order
         )
     try:
         yield _wait(process, home / READY_FILE, log)
     finally:
-        process.terminate()
-        try:
-            process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ask the node to end and wait for it; a second Ctrl-C ends it at once."""
+    process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
 
 
 def _wait(process: "subprocess.Popen[bytes]", ready_file: Path, log: Path) -> Ready:

@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
-from rich.table import Table
 from rich.text import Text
 
-from audiera.cli.output import make_console
+from audiera.cli.output import columns_of, make_console
+from audiera.cli.plain import plain
 
 
 class Show:
@@ -26,21 +26,16 @@ class Show:
 
     def say(self, text: str) -> None:
         """Print a sentence."""
-        self.console.print(text)
+        self.console.print(plain(text))
 
     def verdict(self, *, is_good: bool, text: str) -> None:
         """Print a sentence with a mark for yes or no."""
         mark = Text("yes " if is_good else "no  ", style="bold green" if is_good else "bold red")
-        self.console.print(Text.assemble(mark, text))
+        self.console.print(Text.assemble(mark, plain(text)))
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, foot: Sequence[object] = ()) -> None:
         """Print a table; columns whose name begins with # are numbers."""
-        table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-        for column in columns:
-            is_number = column.startswith("#")
-            table.add_column(column.removeprefix("#"), justify="right" if is_number else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(str(cell) for cell in row))
+        table = columns_of(columns, ([plain(str(cell)) for cell in row] for row in rows))
         if foot:
             table.add_section()
             table.add_row(*(Text(str(cell), style="bold") for cell in foot))
@@ -50,7 +45,8 @@ class Show:
     def progress(self, what: str, total: int) -> Iterator["Ticker"]:
         """A bar that counts to a total."""
         columns = (TextColumn("   {task.description}"), BarColumn(), TextColumn("{task.completed} of {task.total}"))
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        is_dumb = not self.console.is_terminal
+        with Progress(*columns, console=self.console, transient=True, disable=is_dumb) as progress:
             yield Ticker(progress, what, total)
 
 

@@ -2,7 +2,10 @@
 
 import signal
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from audiera.cli.demo.acts import Acts
@@ -24,7 +27,7 @@ def play(music: Path | None, *, keep: bool, pieces: int) -> None:
     """
     began = time.monotonic()
     show = Show()
-    with tempfile.TemporaryDirectory(prefix="audiera-demo-") as name:
+    with _ending_as_by_ctrl_c(), tempfile.TemporaryDirectory(prefix="audiera-demo-") as name:
         folder = Path(name)
         found = find_music(music, pieces, folder / "music")
         show.say(f"The music: {found.source}.")
@@ -48,10 +51,20 @@ def play(music: Path | None, *, keep: bool, pieces: int) -> None:
                 _wait(show, ready.address)
 
 
+@contextmanager
+def _ending_as_by_ctrl_c() -> Iterator[None]:
+    """While this lasts, being told to end (SIGTERM) is the same as Ctrl-C: the node ends, the folder goes."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _wait(show: Show, address: str) -> None:
     show.say(f"\nThe node stays up at {address} (API: {address}/docs). Ctrl-C ends it.")
     show.say(f"Look around in another terminal:  audiera search --url {address}")
     try:
-        signal.sigwait({signal.SIGINT, signal.SIGTERM}) if hasattr(signal, "sigwait") else time.sleep(86_400)
+        threading.Event().wait()
     except KeyboardInterrupt:
-        return
+        show.say("\nThe node has ended, and nothing of it is left.")
