@@ -198,7 +198,8 @@ class Acts:
         self._show.say(
             f"Grant {self._grant} on snapshot {snapshot}: {counted(len(run), 'asset')} of {counted(owners, 'owner')}. "
             f"Run {self._run}: {trained.steps} steps in {trained.library} over {trained.heard_s:.0f} s of sound, "
-            f"{loss}. Every delivery came with a signed receipt, and was verified. Paid: {_money(used.usage.spent)} credits."
+            f"{loss}. Every delivery came with a signed receipt, and was verified. "
+            f"Paid: {_money(used.usage.spent)} credits."
         )
         self._show.table(("the ledger certifies", ""), _certificate_rows(certificate))
         with developer.open_stream(dataset.grant) as stream:
@@ -226,8 +227,8 @@ class Acts:
         answer = developer.model(self._model)
         self._show.say(
             f"Model {self._model}, {answer.model.name} {answer.model.version}: {size_text(len(self._trained.file))} of "
-            f"weights, trained on {counted(answer.assets, 'asset')}, whose is {answer.model.training_share // 100} % of "
-            "each call."
+            f"weights, trained on {counted(answer.assets, 'asset')}; "
+            f"{answer.model.training_share // 100} % of a call is theirs."
         )
 
     def call(self) -> None:
