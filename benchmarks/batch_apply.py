@@ -1,7 +1,8 @@
 """Applying an access batch in the machine: opened, checked, matched with its grants, counted, hashed, committed.
 
 A batch of 100,000 rows over 1,000 assets and 64 sessions of one consumer; all rows are covered by the grant and count
-for an open run.
+for an open run. Each session is acknowledged by a signed watermark in the same batch: without it, rows past the credit
+do not count.
 """
 
 import hashlib
@@ -11,7 +12,16 @@ from typing import Final
 import numpy as np
 import zstandard
 
-from audiera.protocol.accesses import ROW, SessionOpen, seal, session_domain, sign_session
+from audiera.protocol.accesses import (
+    ROW,
+    SessionOpen,
+    Watermark,
+    seal,
+    session_domain,
+    sign_session,
+    sign_watermark,
+    watermark_domain,
+)
 from audiera.protocol.accesses.rows import OP_WHOLE, Array
 from audiera.protocol.encoding import digest
 from audiera.protocol.keys import sign_bytes
@@ -119,6 +129,7 @@ class Maker:
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
         self._random = np.random.default_rng(1)
+        self._received = np.zeros(SESSIONS + 1, dtype=np.int64)
         self._popularity = 1.0 / np.arange(1, ASSETS + 1)
         self._popularity /= self._popularity.sum()
 
@@ -158,6 +169,26 @@ class Maker:
             for number in range(1, SESSIONS + 1)
         ]
 
+    def watermarks(self, rows: Array) -> list[Watermark]:
+        """The newest watermark of each session: the consumer has received all these rows as well."""
+        chain = self._chain
+        counts = np.bincount(rows["session"].astype(np.int64), minlength=SESSIONS + 1)
+        self._received += counts
+        return [
+            sign_watermark(
+                chain.consumer.seed,
+                Watermark(
+                    domain=watermark_domain(CHAIN),
+                    node=chain.node.number,
+                    session=number,
+                    rows=int(self._received[number]),
+                    bytes=0,
+                    t=int(rows["t"][-1]),
+                ),
+            )
+            for number in range(1, SESSIONS + 1)
+        ]
+
     def batch(self, rows: Array, sessions: list[SessionOpen]) -> bytes:
         """The rows sealed as the node's next batch."""
         chain = self._chain
@@ -165,6 +196,7 @@ class Maker:
         return seal(
             rows,
             sessions,
+            self.watermarks(rows),
             chain_id=CHAIN,
             node=chain.node.number,
             first_index=state.next_index,

@@ -1,6 +1,7 @@
 """Batches on the real machine: what is covered counts and is paid, everything is recorded, nothing is invented."""
 
 import pytest
+from msgspec import structs
 
 from audiera.protocol import keys
 from audiera.protocol.accesses import Watermark, open_batch, sign_watermark, watermark_domain
@@ -8,7 +9,7 @@ from audiera.protocol.encoding import digest
 from audiera.protocol.errors import TransactionError
 from audiera.protocol.machine import settlement_claims
 from audiera.protocol.merkle import leaf_hash, tree_root
-from audiera.protocol.records import BaseModel, CallPrice, Caps, Clip, Interface, Price, Rule, Shard, Split
+from audiera.protocol.records import BaseModel, CallPrice, Caps, Clip, Interface, Params, Price, Rule, Shard, Split
 from audiera.protocol.transactions import (
     AuthorizeAppKey,
     ClaimPayouts,
@@ -25,7 +26,7 @@ from audiera.protocol.transactions import (
     SettlePool,
     WithdrawAsset,
 )
-from tests.protocol.world import SECOND, Server, World, seed_of
+from tests.protocol.world import SECOND, Server, World, genesis_of, seed_of
 
 FREE = Rule(purpose="train-generative", verdict="allow", commercial=True)
 PER_ACCESS = Rule(
@@ -36,8 +37,8 @@ FLAT = Rule(purpose="train-generative", verdict="terms", price=Price(unit="flat"
 DAY = 86_400 * SECOND
 
 
-def market() -> tuple[World, Server]:
-    world = World()
+def market(**params: int) -> tuple[World, Server]:
+    world = World(genesis=structs.replace(genesis_of(), params=Params(**params)))
     world.join("creator", "creator")
     world.join("contributor", "contributor")
     world.join("lab", "model-developer")
@@ -216,6 +217,31 @@ def test_watermarks_are_entered_only_when_the_consumer_signed_them() -> None:
         server.record(server.row(session, asset))
         state = world.machine.view().session(server.node.number, session)
         assert state is not None and state.acknowledged == expected
+
+
+def test_rows_past_the_credit_count_only_once_they_are_acknowledged() -> None:
+    world, server = market(credit_rows=3)
+    asset = world.asset("creator", world.license("creator", PER_ACCESS))
+    grant = world.grant("lab", "train-generative", assets=(asset,), budget=50_000_000)
+    session = server.open("lab", grant)
+
+    def read(count: int) -> int:
+        result = server.record(*(server.row(session, asset) for _ in range(count)))
+        assert result.batch is not None
+        return result.batch.unmatched
+
+    def acknowledge(rows: int) -> None:
+        mark = Watermark(
+            domain=watermark_domain("test"), node=server.node.number, session=session, rows=rows, bytes=0, t=world.time
+        )
+        server.marks.append(sign_watermark(seed_of("lab"), mark))
+
+    assert read(5) == 2  # the node says five, and nobody confirms more than the credit
+    assert usage(world, grant)[0] == 3
+    assert read(1) == 1
+    acknowledge(6)
+    assert read(4) == 1
+    assert usage(world, grant)[0] == 6
 
 
 def test_the_access_log_commits_to_every_batch() -> None:

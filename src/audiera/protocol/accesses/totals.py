@@ -37,13 +37,10 @@ _SUM_LIMIT: Final = 2**62
 
 
 class SessionRows(NamedTuple):
-    """How many rows of a batch belong to a session."""
+    """The rows of a batch that belong to a session."""
 
     session: int
     """The node's session number; 0 for previews and refusals without one."""
-
-    rows: int
-    """All of its rows."""
 
     payable: Array
     """Its rows that released something, ordered by asset and time."""
@@ -66,7 +63,7 @@ def by_session(rows: Array) -> Iterator[SessionRows]:
     for start, end in itertools.pairwise([*_starts(ordered["session"]).tolist(), len(ordered)]):
         part, kept = ordered[start:end], released[start:end]
         payable = part if kept.all() else part.compress(kept)
-        yield SessionRows(int(part["session"][0]), end - start, payable)
+        yield SessionRows(int(part["session"][0]), payable)
 
 
 def _starts(ascending: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
@@ -105,6 +102,14 @@ def uses_of(payable: Array, until: int, since: int) -> Array:
     uses["audio_ms"] = np.add.reduceat(payable["units"].astype(np.uint64), starts)
     uses["bytes"] = np.add.reduceat(payable["bytes"], starts)
     return uses
+
+
+def earliest(payable: Array, count: int) -> Array:
+    """The first rows in time, at most so many, in the order given."""
+    if len(payable) <= count:
+        return payable
+    chosen = np.argsort(payable["t"], kind="stable")[:count]
+    return payable.take(np.sort(chosen, kind="stable"))
 
 
 def unique_values(column: npt.NDArray[np.unsignedinteger[npt.NBitBase]]) -> list[int]:

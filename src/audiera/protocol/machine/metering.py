@@ -17,6 +17,7 @@ from audiera.protocol.accesses.totals import (
     agrees,
     by_session,
     cover,
+    earliest,
     is_late_in_order,
     merge_uses,
     pages_of,
@@ -44,6 +45,7 @@ from audiera.protocol.results import AppliedBatch
 from audiera.protocol.revenue import allocate, take_fees
 from audiera.protocol.state import LogState, NodeState, SessionState, number_key
 from audiera.protocol.transactions import RecordAccesses
+from audiera.protocol.units import I64_MAX
 
 _MINUTE_MS = 60_000
 
@@ -59,7 +61,8 @@ def record_accesses(step: Step, body: RecordAccesses) -> None:
     1. It is the signing node's, signed with the same key, and continues where the node's last batch ended.
     2. Its rows lie in the time window; older ones are marked late.
     3. Its sessions and watermarks are entered.
-    4. Each session's rows are matched with its grant; what is covered counts and is paid.
+    4. Each session's rows are matched with its grant; what is covered, and acknowledged but for the credit of the
+       parameters, counts and is paid.
     5. Its entry joins the access log.
     """
     expect(
@@ -210,12 +213,13 @@ def _count_session(step: Step, part: SessionRows, grants: dict[int, Grant | None
     state, grant = standing
     if not agrees(part.payable, state.consumer, state.grant, state.purpose):
         return len(part.payable)
-    step.put(number_key(b"S", step.signer, part.session), replace(state, rows=state.rows + part.rows))
+    step.put(number_key(b"S", step.signer, part.session), replace(state, rows=state.rows + len(part.payable)))
+    payable = earliest(part.payable, _counted_rows(step, state))
     ends = [end for end in (grant.valid_until, grant.revoked_at, state.expires_at) if end]
     until, since = min(ends) if ends else 0, step.time - step.params().row_late_us
     if grant.model:
-        return len(part.payable) - pay_calls(step, grant, state, part.payable, until, since)
-    uses = uses_of(part.payable, until, since)
+        return len(part.payable) - pay_calls(step, grant, state, payable, until, since)
+    uses = uses_of(payable, until, since)
     covered = cover(uses, step.stage.coverage(grant.number))
     sums = sums_of(covered.uses)
     if sums.accesses:
@@ -231,6 +235,17 @@ def _count_session(step: Step, part: SessionRows, grants: dict[int, Grant | None
         if state.run:
             _add_to_run(step, state, grant, covered)
     return len(part.payable) - sums.accesses
+
+
+def _counted_rows(step: Step, state: SessionState) -> int:
+    """How many further rows of a session count: those acknowledged, and the credit past them.
+
+    A node cannot invent more uses than that, for it has no watermark of the consumer's. Under an application key
+    nobody signs; its budget is the bound.
+    """
+    if state.app_key:
+        return I64_MAX
+    return max(0, state.acknowledged + step.params().credit_rows - state.rows)
 
 
 def _pay_uses(step: Step, grant: Grant, covered: Covered) -> int:

@@ -43,7 +43,7 @@ class SessionState(Record, frozen=True, kw_only=True):
     """Application key it was opened with; 0 for none."""
 
     rows: int = 0
-    """Rows recorded."""
+    """Rows that released something."""
 
     acknowledged: int = 0
     """Rows the consumer's newest watermark acknowledges."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from audiera.protocol.accesses.totals import unpack_uses
-from audiera.protocol.encoding import decode, encode
+from audiera.protocol.encoding import decode_own, encode
 from audiera.protocol.errors import LedgerError
 from audiera.protocol.merkle import Frontier
 from audiera.protocol.records import (
@@ -56,7 +56,7 @@ class StateView:
 
     def _load(self, key: bytes, kind: type[T]) -> T | None:
         raw = self.get(key)
-        return None if raw is None else decode(raw, kind)
+        return None if raw is None else decode_own(raw, kind)
 
     def _u64(self, key: bytes) -> int:
         raw = self.get(key)

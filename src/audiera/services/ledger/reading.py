@@ -3,7 +3,7 @@
 import threading
 from typing import Any, Final, TypeVar
 
-from audiera.protocol.encoding import decode
+from audiera.protocol.encoding import decode_own
 from audiera.protocol.state import StateStore, StateView
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ class CommittedState(StateView):
             return None
         known: T | None = self._decoded.get((row, kind))
         if known is None:
-            known = decode(row, kind)
+            known = decode_own(row, kind)
             self._remember(row, kind, known)
         return known
 
