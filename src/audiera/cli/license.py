@@ -49,10 +49,11 @@ def preset_terms(name: Preset, price: int, revenue_share: int) -> Terms:
     Raises:
         UsageError: a price is missing, or given for terms that have none.
     """
-    try:
-        return preset(name, price=price, revenue_share=revenue_share)
-    except RequestError as error:
-        raise click.UsageError(f"{error.message}; use --price and --revenue-share accordingly") from error
+    if name == "commercial" and not price and not revenue_share:
+        raise click.UsageError("--preset commercial needs a --price, a --revenue-share, or both")
+    if name != "commercial" and (price or revenue_share):
+        raise click.UsageError(f"--price and --revenue-share belong to --preset commercial, not to {name}")
+    return preset(name, price=price, revenue_share=revenue_share)
 
 
 @click.group("license")

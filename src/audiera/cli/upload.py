@@ -204,7 +204,10 @@ def _conclude(output: Output, outcomes: Sequence[Outcome], license_: int, report
     output.table(answer, ("#asset", "file", "note"), rows, empty="nothing was taken in")
     if len(good) > _SHOWN:
         output.say(f"... and {len(good) - _SHOWN:,} more", style="dim")
-    said = [f"{summary['registered']:,} registered" + (f" under license {license_}" if license_ else "")]
+    said = [
+        f"{summary['registered']:,} registered"
+        + (f" under license {license_}" if license_ and summary["registered"] else "")
+    ]
     said += [f"{summary['already']:,} registered before"] if summary["already"] else []
     said += [f"{summary['failed']:,} failed ({_reasons(outcomes)})"] if summary["failed"] else []
     output.say(", ".join(said))
@@ -218,7 +221,7 @@ def _conclude(output: Output, outcomes: Sequence[Outcome], license_: int, report
 
 def _note(outcome: Outcome) -> str:
     before = "registered before" if outcome.status == "already" else ""
-    return "; ".join(filter(None, (before, outcome.message, *outcome.warnings)))
+    return "; ".join(filter(None, (outcome.message or before, *outcome.warnings)))
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> str:
