@@ -5,6 +5,7 @@ from audiera.protocol.errors import NotFound, RequestError
 from audiera.protocol.records import Asset, Price
 from audiera.protocol.rights import REASONS, Decision, Use, decide
 from audiera.protocol.state import StateView
+from audiera.protocol.units import U64_MAX
 
 MOST_ASSETS = 1_000
 """How many assets may be asked about at once; a snapshot may have more."""
@@ -35,7 +36,7 @@ def advise(state: StateView, request: DecisionRequest, *, account: int, now: int
     decisions: list[AssetDecision] = []
     flat = once = 0
     for number in _asked(state, request):
-        asset = state.asset(number)
+        asset = state.asset(number) if is_number(number) else None
         decision = _decide(state, asset, use, now)
         decisions.append(_described(state, number, asset, decision))
         if decision.allowed and asset is not None and decision.rule is not None:
@@ -50,11 +51,16 @@ def advise(state: StateView, request: DecisionRequest, *, account: int, now: int
     )
 
 
+def is_number(value: int) -> bool:
+    """Whether it can be a ledger number: what is asked in a body has no bounds of its own."""
+    return 1 <= value <= U64_MAX
+
+
 def _asked(state: StateView, request: DecisionRequest) -> tuple[int, ...]:
     if bool(request.assets) == bool(request.snapshot):
         raise RequestError("name either assets or a snapshot", code="body_invalid")
     if request.snapshot:
-        snapshot = state.snapshot(request.snapshot)
+        snapshot = state.snapshot(request.snapshot) if is_number(request.snapshot) else None
         if snapshot is None:
             raise NotFound(f"there is no snapshot {request.snapshot}", code="snapshot_not_found")
         return snapshot.assets

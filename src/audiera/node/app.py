@@ -31,6 +31,7 @@ from audiera.node.workers import Workers
 from audiera.protocol.accesses import ROW
 from audiera.protocol.api.documents import Profile
 from audiera.protocol.encoding import encode
+from audiera.protocol.errors import ConfigurationError, StorageError
 from audiera.protocol.keys import public_key, self_test, sign_bytes
 from audiera.protocol.records import Authority, Genesis, Validator
 from audiera.protocol.units import DAY_US
@@ -114,7 +115,6 @@ class Node:
     async def start(self) -> None:
         """Begin the node's own work."""
         parts = self.parts
-        self.workers.repeat("node.watch", _WATCH_S, self._check)
         self.workers.start("access.seal", parts.sealer.run)
         self.workers.repeat("access.write_down", _WRITE_DOWN_S, parts.refusals.write_down)
         collect = partial(parts.intake.collect, parts.settings.upload_days * DAY_US)
@@ -125,20 +125,33 @@ class Node:
                 _log.info("media.collected count=%d", count)
 
         self.workers.repeat("media.collect", _COLLECT_S, collect_drafts)
+        # Begun last and so ended first: it must not take the end of the others for a failure.
+        self.workers.repeat("node.watch", _WATCH_S, self._check)
 
     async def _check(self) -> None:
-        """End the node when a part that works in a thread of its own has failed."""
+        """End the node when a part has failed that nothing mends but a new start.
+
+        Until then nothing leaves: a meter that has stopped refuses every access.
+        """
         for failure in (self.parts.ledger.failure, self.parts.followers.failure):
             if failure is not None:
                 raise failure
+        if self.parts.meter.failure is not None:
+            raise StorageError(self.parts.meter.failure, code="meter_stopped")
 
     async def stop(self) -> None:
-        """Post what is recorded to the ledger, end the node's work, and give everything back."""
-        if self.parts.meter.failure is None:
-            await self.parts.refusals.write_down(older_than_us=0)
-            await self.parts.sealer.flush()
-        await self.workers.stop()
-        await asyncio.to_thread(self.close)
+        """Post what is recorded to the ledger, end the node's work, and give everything back.
+
+        Raises:
+            AudieraError: not everything could be posted; it is on the disk, and the next start takes it up.
+        """
+        try:
+            if self.parts.meter.failure is None:
+                await self.parts.refusals.write_down(older_than_us=0)
+                await self.parts.sealer.flush()
+        finally:
+            await self.workers.stop()
+            await asyncio.to_thread(self.close)
 
     def close(self) -> None:
         """Give everything back; what was acknowledged is on the disk already."""
@@ -171,8 +184,14 @@ def build(settings: Settings, *, clock: Clock = system_clock, entropy: Entropy =
 
 def _open_base(settings: Settings, clock: Clock, entropy: Entropy, opened: ExitStack) -> _Base:
     home = settings.home
-    opened.enter_context(FolderLock(home))
-    keys = load_keys(home, entropy)
+    try:
+        opened.enter_context(FolderLock(home))
+        keys = load_keys(home, entropy)
+    except OSError as cause:
+        raise ConfigurationError(
+            f"the folder {home} cannot be used: {cause.strerror}: {cause.filename}; give the node a folder of its own",
+            code="home_unusable",
+        ) from cause
     folder = home / "ledger"
     is_new = not (folder / GENESIS).exists()
     genesis = _genesis(settings, keys, clock, entropy) if is_new else None
@@ -220,11 +239,11 @@ def _open_access(base: _Base, opened: ExitStack) -> _Access:
         last_t=state.last_t,
     )
     opened.callback(meter.close)
-    waiting = [session.number for entry in meter.unsealed for session in entry.companions.sessions]
-    last_session = max([state.last_session, *waiting])
+    waiting = [session for entry in meter.unsealed for session in entry.companions.sessions]
+    last_session = max([state.last_session, *(session.number for session in waiting)])
     gate = Gate(base.ledger, chain_id=chain_id, node=base.account, clock=base.clock, last_session=last_session)
     for entry in meter.unsealed:
-        gate.restore(np.frombuffer(entry.rows, dtype=ROW), entry.companions.sessions)
+        gate.restore(np.frombuffer(entry.rows, dtype=ROW), waiting)
     refusals = Refusals(meter, base.clock)
     sealer = Sealer(
         meter,

@@ -1,7 +1,9 @@
 """The settings of a node: one table, read from defaults, a file, the environment and the command line."""
 
+import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 
@@ -31,6 +33,9 @@ class About(NamedTuple):
     most: int | None = None
     """Largest value, for a number."""
 
+    may_be_empty: bool = False
+    """Whether an empty text says something; an empty host would be every address of the machine."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings; each says in its annotation what it is. Adding a field here is all a setting needs."""
@@ -42,7 +47,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         tuple[str, ...],
         About("further host names under which the node may be called, such as node.example.org:443"),
     ] = ()
-    chain: Annotated[str, About("name of the chain made at the first start; empty makes one up")] = ""
+    chain: Annotated[str, About("name of the chain made at the first start; empty makes one up", may_be_empty=True)] = (
+        ""
+    )
     batch_after: Annotated[int, About("time after which an open batch is sealed", "milliseconds", 10, 60_000)] = 1_000
     analyzers: Annotated[int, About("processes that decode uploads", "processes", 1, 64)] = 2
     analysis_time: Annotated[int, About("longest time the decoding of one upload may take", "seconds", 1, 3_600)] = 120
@@ -89,6 +96,7 @@ class SettingInfo(NamedTuple):
     """What it does."""
 
 
+_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _KINDS = {str: "text", int: "number", bool: "yes or no", Path: "folder"}
 
 
@@ -120,7 +128,9 @@ def load_settings(*, environment: Mapping[str, str], given: Mapping[str, object]
     for variable, text in environment.items():
         if variable.startswith(PREFIX):
             found.setdefault(variable.removeprefix(PREFIX).lower(), (text, variable))
-    home = Path(str(found.get("home", (Settings().home, ""))[0])).expanduser()
+    home = _folder(Settings().home)
+    with suppress(ValueError):  # a home that is none is among the errors below, and nothing is read from it
+        home = _folder(found["home"][0] if "home" in found else home)
     for name, value in _read_file(home / FILE, errors).items():
         found.setdefault(name, (value, str(home / FILE)))
     values = _checked(found, errors)
@@ -137,10 +147,10 @@ def _fields() -> dict[str, tuple[Any, About]]:
 
 
 def _read_file(path: Path, errors: list[str]) -> dict[str, object]:
-    if not path.exists():
-        return {}
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as cause:
         errors.append(f"{path}: cannot be read: {cause}")
         return {}
@@ -179,10 +189,10 @@ def _convert(value: object, kind: object, about: About) -> object:
     if kind is bool:
         return _yes_or_no(value)
     if kind is Path:
-        return Path(str(value)).expanduser()
+        return _folder(value)
     if kind is str:
-        if not isinstance(value, str):
-            raise ValueError("text")
+        if not isinstance(value, str) or not (value or about.may_be_empty):
+            raise ValueError("text" if about.may_be_empty else "text, and not empty")
         return value
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
@@ -190,9 +200,23 @@ def _convert(value: object, kind: object, about: About) -> object:
     return tuple(item.strip() for item in items if item.strip())
 
 
+def _folder(value: object) -> Path:
+    """A folder's path, with ``~`` filled in.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError("a folder")
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as cause:
+        raise ValueError("a folder whose ~ is somebody's home here") from cause
+
+
 def _number(value: object, about: About) -> int:
     expected = f"a whole number from {about.least} to {about.most}" + (f" ({about.unit})" if about.unit else "")
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise ValueError(expected)

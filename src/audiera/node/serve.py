@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import signal
@@ -20,7 +21,9 @@ READY_FILE = "node.json"
 """Name of the file in the node's home that tells its address once it answers."""
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_DEFAULT_PORTS = (":80", ":443")
 _GRACE_S = 10
+_BACKLOG = 2_048
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +70,12 @@ def serve(settings: Settings, *, on_ready: Callable[[Ready], None] | None = None
     Raises:
         AudieraError: it cannot start, or stopped by a fault of its own.
     """
-    listener = _listen(settings)
+    listener = listen(settings)
     with contextlib.closing(listener):
         node = build(settings)
         try:
+            # A killed process left it; whoever waits for this one must not take it for an answer.
+            (settings.home / READY_FILE).unlink(missing_ok=True)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 runner.run(_run(node, settings, listener, on_ready))
         finally:
@@ -86,17 +91,28 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """The socket a node listens on. Connections wait in it until the node answers.
+
+    It is told to be TCP's, so that event loops send small answers at once instead of waiting for acknowledgments.
+
+    Raises:
+        ConfigurationError: the address is another program's, or none of this machine's.
+    """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
-    except OSError as cause:
+        listener.listen(_BACKLOG)
+    except (OSError, UnicodeError) as cause:
         listener.close()
+        is_taken = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+        why = getattr(cause, "strerror", None) or str(cause)
         raise ConfigurationError(
-            f"cannot listen on {settings.host} port {settings.port}: {cause.strerror}; choose another port, or 0",
-            code="port_taken",
+            f"cannot listen on {settings.host} port {settings.port}: {why}; "
+            + ("choose another port, or 0" if is_taken else "choose another address or port"),
+            code="port_taken" if is_taken else "address_unusable",
             host=settings.host,
             port=settings.port,
         ) from cause
@@ -104,9 +120,14 @@ def _listen(settings: Settings) -> socket.socket:
 
 
 def hosts_of(settings: Settings, port: int) -> frozenset[str]:
-    """The names under which a node may be called, as they stand in Host headers."""
-    named = {name if port == 80 else f"{name}:{port}" for name in (*_LOCAL_NAMES, settings.host)}
-    return frozenset(name.lower() for name in (*named, *settings.hosts))
+    """The names under which a node may be called, as they stand in Host headers.
+
+    There a name's port is left out where it is the default of http or https.
+    """
+    own = f"[{settings.host}]" if ":" in settings.host else settings.host
+    named = [f"{name}:{port}" for name in (*_LOCAL_NAMES, own)] + list(settings.hosts)
+    short = [name.rpartition(":")[0] for name in named if name.endswith(_DEFAULT_PORTS)]
+    return frozenset(name.lower() for name in (*named, *short))
 
 
 def address_of(listener: socket.socket) -> str:
@@ -153,9 +174,9 @@ async def _serve_until_told(node: Node, server: uvicorn.Server, listener: socket
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    await node.start()
     watch = asyncio.create_task(_end_on_failure(node, end))
     try:
+        await node.start()
         await server.serve(sockets=[listener])
     finally:
         watch.cancel()

@@ -92,7 +92,8 @@ class Submissions:
                 hold = self._holds.setdefault(place, _Hold(place))
                 hold.users += 1
                 holds.append(hold)
-                hold.is_new |= await self._threads.run(self._keep, document)
+                is_new = await self._threads.run(self._keep, document)
+                hold.is_new = hold.is_new or is_new  # read after the wait: another transaction may have set it
             yield holds
         finally:
             for hold in holds:

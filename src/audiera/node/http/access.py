@@ -6,9 +6,9 @@ from typing import Annotated
 from msgspec import Meta
 from starlette.responses import Response
 
-from audiera.node.advice import advise
+from audiera.node.advice import advise, is_number
 from audiera.node.http.lookup import asset_at
-from audiera.node.http.operations import Call, Operation
+from audiera.node.http.operations import ANYTHING, Call, Operation
 from audiera.protocol.accesses import SessionOpen, Watermark
 from audiera.protocol.accesses.proof import format_proof
 from audiera.protocol.api import routes
@@ -24,7 +24,7 @@ from audiera.protocol.api.access import (
     WatermarkRequest,
 )
 from audiera.protocol.encoding import decode
-from audiera.protocol.errors import NotPermitted, TooMany
+from audiera.protocol.errors import NotPermitted, RequestError, TooMany
 from audiera.protocol.units import I64_MAX
 
 _MAX_OPENING_BYTES = 2_048
@@ -43,7 +43,7 @@ def decisions(call: Call, body: DecisionRequest) -> DecisionAnswer:
 
 async def reserve_session(call: Call, body: ReservationRequest) -> ReservationAnswer:
     """The number that a session about to be signed must carry; good for one opening."""
-    grant = call.parts.ledger.state().grant(body.grant)
+    grant = call.parts.ledger.state().grant(body.grant) if is_number(body.grant) else None
     if grant is None or grant.grantee != call.identity.account:
         raise NotPermitted(f"grant {body.grant} is not the asker's", code="grant_other_account")
     number = call.parts.gate.reserve()
@@ -101,12 +101,36 @@ async def asset_preview(call: Call, ref: str) -> Response:
     return Response(data, media_type="audio/ogg", headers={routes.RECEIPT: receipt})
 
 
+def session_bytes(call: Call, session: Number, asset: Number) -> Response:
+    """Bytes of an asset within a session, all or one range; on the record before the first byte leaves.
+
+    ``Audiera-Receipt`` is the node's signed word for the record. ``Idempotency-Key`` names the access: the same bytes
+    asked for again by the same name are the same access.
+    """
+    raise RequestError(
+        f"sessions and assets are numbered from 1, written without a zero before; got {call.request.url.path[:80]!r}",
+        code="parameter_invalid",
+        session=session,
+        asset=asset,
+    )
+
+
 OPERATIONS = (
     Operation(routes.DECIDE, decisions, "anyone"),
     Operation(routes.RESERVE_SESSION, reserve_session, "account", for_applications=True),
     Operation(routes.OPEN_SESSION, open_session, "account", for_applications=True),
+    # Served by the hot path around the table; what comes here is written otherwise.
+    Operation(
+        routes.SESSION_BYTES,
+        session_bytes,
+        "own-session",
+        for_applications=True,
+        sends=ANYTHING,
+        headers=("Range", routes.IDEMPOTENCY_KEY),
+        answers=(routes.RECEIPT, "Content-Range", "ETag"),
+    ),
     Operation(routes.SIGN_WATERMARK, sign_watermark, "own-session"),
     Operation(routes.FLUSH_SESSION, flush_session, "own-session", for_applications=True),
     Operation(routes.ACCESS_PROOF, access_proof, "anyone"),
-    Operation(routes.ASSET_PREVIEW, asset_preview, "anyone", sends="audio/ogg"),
+    Operation(routes.ASSET_PREVIEW, asset_preview, "anyone", sends="audio/ogg", answers=(routes.RECEIPT,)),
 )

@@ -46,5 +46,5 @@ def faucet(call: Call, body: FaucetRequest) -> FaucetAnswer:
 
 OPERATIONS = (
     Operation(routes.ACCOUNT, account, "anyone"),
-    Operation(routes.FAUCET, faucet, "account"),
+    Operation(routes.FAUCET, faucet, "account", at_most_once=True),
 )

@@ -47,7 +47,7 @@ def asset_waveform(call: Call, ref: str) -> Waveform:
     return call.parts.intake.waveform(asset_at(call, ref).content.blob)
 
 
-def license(call: Call, number: Numbered, revision: Annotated[int, Meta(ge=0)] = 0) -> LicenseAnswer:  # noqa: A001
+def license(call: Call, number: Numbered, revision: Annotated[int, Meta(ge=0, le=I64_MAX)] = 0) -> LicenseAnswer:  # noqa: A001
     """A license, in its newest or in a stated revision."""
     record = found(call.parts.ledger.state().license(number, revision), "license", number)
     return LicenseAnswer(id=format_id(record.id), license=record)
@@ -71,7 +71,7 @@ def snapshot(call: Call, number: Numbered) -> SnapshotAnswer:
     return SnapshotAnswer(id=format_id(record.id), snapshot=record, sheet=sheet_of(call, record.sheet))
 
 
-def snapshot_clips(call: Call, number: Numbered, shard: Annotated[int, Meta(ge=0)] = 0) -> ClipsAnswer:
+def snapshot_clips(call: Call, number: Numbered, shard: Annotated[int, Meta(ge=0, le=I64_MAX)] = 0) -> ClipsAnswer:
     """The clips of one shard of a snapshot, in order; they lead to the shard's root."""
     ledger = call.parts.ledger
     record = found(ledger.state().snapshot(number), "snapshot", number)
@@ -97,7 +97,10 @@ def settlement(call: Call, number: Numbered) -> SettlementAnswer:
 
 
 def settlement_payees(
-    call: Call, number: Numbered, asset: Annotated[int, Meta(ge=0)] = 0, after: Annotated[int, Meta(ge=0)] = 0
+    call: Call,
+    number: Numbered,
+    asset: Annotated[int, Meta(ge=0, le=I64_MAX)] = 0,
+    after: Annotated[int, Meta(ge=0, le=I64_MAX)] = 0,
 ) -> ClaimsAnswer:
     """Claims on a settlement with their proofs: of one asset, or 100 at a time, from the position ``after`` on."""
     state = call.parts.ledger.state()

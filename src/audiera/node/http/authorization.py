@@ -6,10 +6,22 @@ from typing import Literal, NamedTuple, assert_never
 from audiera.node.http.identity import Identity
 from audiera.protocol.errors import NotAuthenticated, NotPermitted
 
-Access = Literal["anyone", "account", "own-account", "own-upload", "own-session", "caller"]
-"""Who may call a route: everybody; any account; the account the path names; whoever made the upload the path names;
-the account of the session the path names, or the holder of that session's token; whoever calls models: the holder of
-any open session's token, or of an application's key."""
+Access = Literal["anyone", "account", "own-upload", "own-session", "caller"]
+"""Who may call a route: everybody; any account; whoever made the upload the path names; the account of the session
+the path names, the application key it was opened under, or the holder of that session's token; whoever calls models:
+the holder of any open session's token, or of an application's key."""
+
+_MAX_DIGITS = 20
+
+
+class Opener(NamedTuple):
+    """Who opened a session."""
+
+    account: int
+    """Ledger number of the account."""
+
+    app_key: int
+    """Ledger number of the application key it was opened under; 0 for none."""
 
 
 class Owners(NamedTuple):
@@ -18,8 +30,8 @@ class Owners(NamedTuple):
     upload: Callable[[str], int]
     """Account that made an upload; NotFound when there is none."""
 
-    session: Callable[[int], int]
-    """Account that opened a session; NotFound when there is none."""
+    session: Callable[[int], Opener]
+    """Who opened a session; NotFound when there is none."""
 
 
 def authorize(
@@ -61,7 +73,7 @@ def authorize(
 
 
 def _owns(
-    access: Literal["account", "own-account", "own-upload", "own-session", "caller"],
+    access: Literal["account", "own-upload", "own-session", "caller"],
     identity: Identity,
     places: Mapping[str, str],
     owners: Owners,
@@ -69,14 +81,19 @@ def _owns(
     match access:
         case "account" | "caller":
             return True
-        case "own-account":
-            return places["number"] == str(identity.account)
         case "own-upload":
             return owners.upload(places["id"]) == identity.account
         case "own-session":
             if identity.session:
                 return places["session"] == str(identity.session)
-            number = places["session"]
-            return number.isdecimal() and owners.session(int(number)) == identity.account
+            return _opened(identity, places["session"], owners)
         case _:
             assert_never(access)
+
+
+def _opened(identity: Identity, number: str, owners: Owners) -> bool:
+    """Whether the asker opened a session. An application's key is good for sessions under this very key only."""
+    if not number.isdecimal() or len(number) > _MAX_DIGITS:
+        return False
+    opener = owners.session(int(number))
+    return opener.account == identity.account and identity.app_key in (0, opener.app_key)

@@ -7,7 +7,7 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from audiera.node.http.lookup import found
-from audiera.node.http.operations import Call, Operation
+from audiera.node.http.operations import ANYTHING, Call, Operation
 from audiera.protocol.api import routes
 from audiera.protocol.api.models import DeploymentAnswer, DeploymentRequest, ModelAnswer, PackageAnswer
 from audiera.protocol.errors import NotPermitted, RequestError
@@ -123,7 +123,10 @@ OPERATIONS = (
         "caller",
         for_applications=True,
         body_bytes=MAX_CALL_BYTES,
-        takes=BYTES,
-        sends=BYTES,
+        takes=ANYTHING,
+        sends=ANYTHING,
+        at_most_once=True,
+        headers=(routes.GRANT_HEADER,),
+        answers=(routes.RECEIPT, routes.PRICE, routes.PRICE_VERSION),
     ),
 )

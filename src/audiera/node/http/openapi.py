@@ -10,15 +10,34 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
-from audiera.node.http.operations import JSON, Operation, Plan
+from audiera.node.http.operations import ANYTHING, JSON, Operation, Plan
 from audiera.protocol.api.problems import MEDIA_TYPE, Problem
-from audiera.protocol.api.routes import IDEMPOTENCY_KEY, REQUEST_ID
+from audiera.protocol.api.routes import GRANT_HEADER, IDEMPOTENCY_KEY, PRICE, PRICE_VERSION, RECEIPT, REQUEST_ID
 
 _REFERENCE = "#/components/schemas/{name}"
+_HEADERS = {
+    REQUEST_ID: "The request's id; the same is in the node's log.",
+    IDEMPOTENCY_KEY: "Names this request: sent again under the same name, it has one effect and one answer.",
+    RECEIPT: "The node's signed word that this access is recorded; base64.",
+    PRICE: "What the call costs, microcredits.",
+    PRICE_VERSION: "Version of the price list that was applied.",
+    GRANT_HEADER: "Ledger number of the grant to draw on, instead of the newest one.",
+    "Range": "One range of bytes, such as bytes=0-1023.",
+    "Content-Range": "Which part was sent.",
+    "ETag": "The id of the asset's bytes.",
+    "Location": "Where the upload is.",
+    "Tus-Resumable": "1.0.0.",
+    "Tus-Version": "Versions of tus that are spoken here.",
+    "Tus-Max-Size": "Largest upload, bytes.",
+    "Upload-Length": "Bytes the upload has in all.",
+    "Upload-Metadata": "filename and its base64.",
+    "Upload-Offset": "Bytes that are here.",
+    "Upload-Checksum": "sha256 or sha1, and the base64 digest of this request's body.",
+}
+_NEEDED = frozenset({"Tus-Resumable", "Upload-Length", "Upload-Offset"})
 _ACCESS_TEXT = {
     "anyone": "Anyone may call this.",
     "account": "Needs an account.",
-    "own-account": "Needs a token of this account.",
     "own-upload": "Needs a token of the account that made the upload.",
     "own-session": "Needs the session's token, or one of the account that opened it.",
     "caller": "Needs an open session's token, or an application's key.",
@@ -87,7 +106,7 @@ def _describe_operation(operation: Operation, plan: Plan, schemas: Mapping[str, 
         "description": f"{rest.partition('Raises:')[0].strip()}\n\n{_ACCESS_TEXT[operation.access]}".strip(),
         "parameters": _parameters(operation, plan, schemas),
         "responses": {
-            str(operation.status): _success(operation, plan, schemas),
+            **_successes(operation, plan, schemas),
             "default": {
                 "description": "Why the request was not served.",
                 "content": {MEDIA_TYPE: {"schema": schemas[_key(Problem)]}},
@@ -98,23 +117,32 @@ def _describe_operation(operation: Operation, plan: Plan, schemas: Mapping[str, 
         content = {JSON: {"schema": schemas[_key(plan.body)]}}
         described["requestBody"] = {"required": True, "content": content}
     elif operation.takes != JSON:
-        content = {operation.takes: {"schema": {"type": "string", "contentMediaType": operation.takes}}}
+        content = {operation.takes: {"schema": _bytes_of(operation.takes)}}
         described["requestBody"] = {"required": True, "content": content}
     if operation.access != "anyone":
         described["security"] = [{"token": []}]
     return described
 
 
+def _successes(operation: Operation, plan: Plan, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers of an operation that served; where a range may be asked for, a part is one."""
+    statuses = (operation.status, 206) if "Range" in operation.headers else (operation.status,)
+    return {str(status): _success(operation, plan, schemas) for status in statuses}
+
+
+def _bytes_of(media_type: str) -> dict[str, Any]:
+    """The schema of a body that is no JSON."""
+    return {} if media_type == ANYTHING else {"type": "string", "contentMediaType": media_type}
+
+
 def _success(operation: Operation, plan: Plan, schemas: Mapping[str, Any]) -> dict[str, Any]:
-    header = {REQUEST_ID: {"schema": {"type": "string"}, "description": "The request's id."}}
-    found: dict[str, Any] = {"description": "It was served.", "headers": header}
+    headers = {
+        name: {"schema": {"type": "string"}, "description": _HEADERS[name]} for name in (REQUEST_ID, *operation.answers)
+    }
+    found: dict[str, Any] = {"description": "It was served.", "headers": headers}
     if operation.status == 204 or operation.route.method == "HEAD":
         return found
-    schema = (
-        {"type": "string", "contentMediaType": operation.sends}
-        if _writes_itself(plan.answer)
-        else schemas[_key(plan.answer)]
-    )
+    schema = _bytes_of(operation.sends) if _writes_itself(plan.answer) else schemas[_key(plan.answer)]
     return {**found, "content": {operation.sends: {"schema": schema}}}
 
 
@@ -138,6 +166,15 @@ def _parameters(operation: Operation, plan: Plan, schemas: Mapping[str, Any]) ->
     if plan.takes_any:
         schema = {"type": "object", "additionalProperties": {"type": "string"}}
         found.append({"name": "parameters", "in": "query", "required": False, "style": "form", "schema": schema})
-    if operation.route.method == "POST":
-        found.append({"name": IDEMPOTENCY_KEY, "in": "header", "required": False, "schema": {"type": "string"}})
+    names = operation.headers + ((IDEMPOTENCY_KEY,) if operation.route.method == "POST" else ())
+    found += [
+        {
+            "name": name,
+            "in": "header",
+            "required": name in _NEEDED,
+            "description": _HEADERS[name],
+            "schema": {"type": "string"},
+        }
+        for name in names
+    ]
     return found

@@ -24,6 +24,8 @@ from audiera.protocol.api.routes import Route
 from audiera.protocol.errors import RequestError
 
 JSON = "application/json"
+ANYTHING = "*/*"
+"""Media type of a body that may have any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,15 @@ class Operation(NamedTuple):
 
     takes: str = JSON
     """Media type of the body, where the handler reads it itself."""
+
+    at_most_once: bool = False
+    """Whether a POST with an idempotency key is never served again, even when its answer was lost."""
+
+    headers: tuple[str, ...] = ()
+    """Headers of the request that the handler reads."""
+
+    answers: tuple[str, ...] = ()
+    """Headers of the answer that say something of their own."""
 
 
 class Plan(NamedTuple):

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from audiera.protocol import errors
 from audiera.protocol.api.problems import MEDIA_TYPE, Problem
+from audiera.protocol.api.uploads import TUS_VERSION
 from audiera.services.models import ModelError
 
 _STATUS: tuple[tuple[type[errors.AudieraError], int, str], ...] = (
@@ -43,6 +44,8 @@ _STATUS_OF_CODE = {
     "tus_version": 412,
     "checksum_mismatch": 460,
     "range_not_satisfiable": 416,
+    "range_invalid": 416,
+    "disk_full": 507,
     "budget_too_small": 402,
     "media_type_not_accepted": 415,
     "model_input_invalid": 422,
@@ -89,6 +92,12 @@ def problem_response(error: errors.AudieraError, request_id: str) -> Response:
     """The answer to a request that met an error."""
     problem = problem_of(error, request_id)
     headers = {}
+    if "allowed" in error.values:
+        headers["Allow"] = str(error.values["allowed"])
+    if problem.status == 416 and "size" in error.values:
+        headers["Content-Range"] = f"bytes */{error.values['size']}"
+    if problem.status == 412:
+        headers["Tus-Version"] = TUS_VERSION
     if problem.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="audiera"'
     if problem.status in (429, 503):

@@ -16,19 +16,21 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from audiera.node.http.authorization import Owners, authorize
-from audiera.node.http.idempotency import Once
+from audiera.node.http.idempotency import Once, Place
 from audiera.node.http.identity import Tokens
 from audiera.node.http.operations import Call, Operation, Plan, answer, plan_of
 from audiera.node.http.problems import problem_response
 from audiera.node.http.streaming import ByteRoute
 from audiera.node.parts import Parts
-from audiera.protocol.api.routes import IDEMPOTENCY_KEY, REQUEST_ID
+from audiera.protocol.api import routes
+from audiera.protocol.api.routes import GRANT_HEADER, IDEMPOTENCY_KEY, REQUEST_ID
+from audiera.protocol.api.uploads import TUS_VERSION
 from audiera.protocol.errors import AudieraError, NotFound, NotPermitted, RequestError, TooLarge
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _REQUEST_ID_HEADER = REQUEST_ID.lower().encode("ascii")
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _SAFE_SITES = frozenset({b"same-origin", b"none"})
+_UPLOADS = routes.CREATE_UPLOAD.path
 _ALWAYS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -140,7 +142,7 @@ class HttpNode:
             self._guard(scope["method"], headers)
             wanted = self._byte_route.find(scope)
             if wanted is not None:
-                await self._byte_route.serve(wanted, headers, send, request_id, _ALWAYS)
+                await self._byte_route.serve(wanted, headers, receive, send, request_id, _ALWAYS)
                 return
             request = Request(scope, receive)
             response = await self._respond(request, request_id)
@@ -155,6 +157,8 @@ class HttpNode:
             response = problem_response(unknown, request_id)
             del fault
         response.raw_headers += [*_ALWAYS, (b"x-request-id", request_id.encode("ascii"))]
+        if scope["path"].startswith(_UPLOADS):
+            response.headers["tus-resumable"] = TUS_VERSION
         if "cache-control" not in response.headers:
             response.headers["cache-control"] = "no-store"
         await response(scope, receive, send)
@@ -168,9 +172,12 @@ class HttpNode:
     def _guard(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         """Keep other web pages out: any page a person visits can send requests to a local node.
 
+        Their pages may link here and do nothing else: even what they could not read would be on the record, as a
+        preview is.
+
         Raises:
             RequestError: called under a name that is not the node's (DNS rebinding).
-            NotPermitted: a page of another origin tries to change something.
+            NotPermitted: a page of another origin asks.
         """
         host = headers.get(b"host", b"").decode("latin-1")
         if host.lower() not in self.hosts:
@@ -178,12 +185,11 @@ class HttpNode:
                 f"this node is not called {host[:80]!r}; add the name to the setting hosts",
                 code="request_invalid_host",
             )
-        if method in _SAFE_METHODS:
-            return
         origin, site = headers.get(b"origin"), headers.get(b"sec-fetch-site")
         is_foreign = origin is not None and origin.decode("latin-1").lower().partition("://")[2] not in self.hosts
-        if is_foreign or (site is not None and site not in _SAFE_SITES):
-            raise NotPermitted("a page of another origin may not change anything here", code="origin_not_allowed")
+        is_followed_link = method == "GET" and headers.get(b"sec-fetch-mode") == b"navigate"
+        if is_foreign or (site is not None and site not in _SAFE_SITES and not is_followed_link):
+            raise NotPermitted("a page of another origin may not use this node", code="origin_not_allowed")
 
     async def _respond(self, request: Request, request_id: str) -> Response:
         path = request.scope.get("raw_path", b"").partition(b"?")[0].decode("ascii", "replace")
@@ -205,7 +211,9 @@ class HttpNode:
         serve = partial(answer, operation, found.plan, call, found.places)
         if key is None or operation.route.method != "POST":
             return await serve()
-        return await self._once.serve(identity.account, key, _request_digest(request, body), serve)
+        place = Place(identity.account, identity.app_key, key)
+        digest = _request_digest(request, body)
+        return await self._once.serve(place, digest, serve, at_most_once=operation.at_most_once)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -229,6 +237,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 def _request_digest(request: Request, body: bytes) -> bytes:
     """What makes two requests equal: method, target, what its headers say of its content, body."""
-    named = [request.headers.get(name, "") for name in ("content-type", "upload-length", "upload-metadata")]
+    names = ("content-type", "upload-length", "upload-metadata", GRANT_HEADER)
+    named = [request.headers.get(name, "") for name in names]
     head = "\n".join([request.method, request.url.path, request.url.query, *named])
     return hashlib.sha256(head.encode("utf-8", "replace") + b"\n" + body).digest()

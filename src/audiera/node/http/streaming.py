@@ -6,18 +6,21 @@ an answer is fixed. ``Idempotency-Key`` names an access: asked for again with it
 Source: RFC 9110 section 14 (ranges).
 """
 
+import asyncio
 import base64
+import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from starlette.types import Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from audiera.node.http.authorization import Owners, authorize
+from audiera.node.http.idempotency import check_key
 from audiera.node.http.identity import Tokens
 from audiera.node.sessions import SessionTokens
 from audiera.node.threads import Threads
-from audiera.protocol.errors import RequestError
+from audiera.protocol.errors import AudieraError, RequestError
 from audiera.protocol.ids import format_blob_id
 from audiera.protocol.units import U64_MAX
 from audiera.services.access import Delivery, Gate, Session, Stream
@@ -37,6 +40,8 @@ _MEDIA_TYPES = {
 }
 
 Headers = Sequence[tuple[bytes, bytes]]
+
+_log = logging.getLogger("audiera.node.http")
 
 
 class Wanted(NamedTuple):
@@ -124,13 +129,20 @@ class ByteRoute:
         return None if found is None else Wanted(found[1], found[2])
 
     async def serve(
-        self, wanted: Wanted, headers: Mapping[bytes, bytes], send: Send, request_id: str, always: Headers
+        self,
+        wanted: Wanted,
+        headers: Mapping[bytes, bytes],
+        receive: Receive,
+        send: Send,
+        request_id: str,
+        always: Headers,
     ) -> None:
         """Decide, record, and only then send.
 
         Args:
             wanted: what the request names.
             headers: the request's.
+            receive: tells when the asker is gone.
             send: where the answer goes.
             request_id: the request's id.
             always: headers of every answer.
@@ -144,9 +156,11 @@ class ByteRoute:
             raise RequestError("a ledger number is at most 2^64 - 1", code="parameter_invalid")
         span = parse_range(headers.get(b"range"), lambda: self._asset_size(asset))
         start, length = span if span is not None else Span(0, None)
-        key = headers.get(b"idempotency-key", b"")[:128].decode("latin-1")
+        key = headers.get(b"idempotency-key", b"").decode("latin-1")
+        if b"idempotency-key" in headers:
+            check_key(key)
         delivery = await self._stream.open(session, asset, start, length, request=key)
-        await self._send(delivery, send, [*always, (b"x-request-id", request_id.encode("ascii"))])
+        await self._send(delivery, receive, send, [*always, (b"x-request-id", request_id.encode("ascii"))])
 
     def _session(self, headers: Mapping[bytes, bytes], number: str) -> Session:
         """The session of the path, which must be the asker's."""
@@ -158,7 +172,7 @@ class ByteRoute:
         authorize("own-session", identity, {"session": number}, self._owners, for_applications=True)
         return self._gate.session(int(number))
 
-    async def _send(self, delivery: Delivery, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+    async def _send(self, delivery: Delivery, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
         content = delivery.asset.content
         is_part = delivery.length != content.size
         end = delivery.start + delivery.length - 1
@@ -182,16 +196,34 @@ class ByteRoute:
             await send(begin)
             await send({"type": "http.response.body", "body": body})
             return
-        await self._send_pieces(delivery, send, begin)
+        await self._send_pieces(delivery, receive, send, begin)
 
-    async def _send_pieces(self, delivery: Delivery, send: Send, begin: dict[str, object]) -> None:
+    async def _send_pieces(self, delivery: Delivery, receive: Receive, send: Send, begin: dict[str, object]) -> None:
+        """Send piece after piece, as long as there is somebody to send them to."""
         pieces = delivery.pieces()
+        gone = asyncio.create_task(_gone(receive))
         try:
-            piece = await self._threads.run(next, pieces, b"")
+            piece: bytes | None = await self._threads.run(next, pieces, b"")
             await send(begin)
-            while piece:
+            while piece and not gone.done():
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-                piece = await self._threads.run(next, pieces, b"")
-            await send({"type": "http.response.body", "body": b""})
+                piece = await self._next(delivery, pieces)
+            if piece is not None:  # else the answer ends short of its length, and the server cuts the connection
+                await send({"type": "http.response.body", "body": b""})
         finally:
+            gone.cancel()
             delivery.reader.close()
+
+    async def _next(self, delivery: Delivery, pieces: Iterator[bytes]) -> bytes | None:
+        """The next piece; empty at the end, None when it cannot be read: too late to say so in the answer."""
+        try:
+            return await self._threads.run(next, pieces, b"")
+        except (AudieraError, OSError) as fault:
+            _log.error("access.cut asset=%d index=%d fault=%s", delivery.asset.number, delivery.recorded.index, fault)
+            return None
+
+
+async def _gone(receive: Receive) -> None:
+    """Return once the asker is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

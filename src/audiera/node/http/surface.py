@@ -6,7 +6,7 @@ from functools import cache
 import msgspec
 
 from audiera.node.http import access, accounts, assets, catalog, docs, ledger, models, transactions, uploads, usage
-from audiera.node.http.authorization import Owners
+from audiera.node.http.authorization import Opener, Owners
 from audiera.node.http.idempotency import Answers, Once
 from audiera.node.http.identity import Identity, Tokens
 from audiera.node.http.openapi import describe
@@ -72,8 +72,12 @@ def build_surface(parts: Parts, table: Table, answers: Answers, hosts: frozenset
     )
 
 
-def _opener(gate: Gate) -> Callable[[int], int]:
-    return lambda number: gate.session(number).opening.consumer
+def _opener(gate: Gate) -> Callable[[int], Opener]:
+    def find(number: int) -> Opener:
+        opening = gate.session(number).opening
+        return Opener(opening.consumer, opening.app_key)
+
+    return find
 
 
 def _bearer(sessions: SessionTokens) -> Callable[[str], Identity | None]:
