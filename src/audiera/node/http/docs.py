@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -22,9 +23,11 @@ table { border-collapse: collapse; margin: .5rem 0; font-size: .9rem; }
 td, th { text-align: left; vertical-align: top; padding: .15rem 1rem .15rem 0; }
 code { font-family: ui-monospace, monospace; }
 p { margin: .5rem 0; white-space: pre-line; }
-nav a { display: block; font-family: ui-monospace, monospace; font-size: .85rem; }
+nav a { font-family: ui-monospace, monospace; font-size: .85rem; white-space: nowrap; }
+nav td { padding: .05rem 1rem .05rem 0; }
 .soft { color: var(--soft); }
 """
+_CODE = re.compile(r"``([^`]+)``")
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 
@@ -48,7 +51,8 @@ def render(description: Mapping[str, Any]) -> str:
         for method, operation in methods.items()
     ]
     index = "".join(
-        f'<a href="#{escape(operation["operationId"])}">{method} {escape(path)}</a>'
+        f'<tr><td><a href="#{escape(operation["operationId"])}">{method} {escape(path)}</a></td>'
+        f'<td class="soft">{_words(operation["summary"])}</td></tr>'
         for method, path, operation in every
     )
     sections = "".join(_section(*each) for each in every)
@@ -59,7 +63,7 @@ def render(description: Mapping[str, Any]) -> str:
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
         f"<h1>{escape(info['title'])} API {escape(info['version'])}</h1><p>{escape(info['description'])}</p>"
         f'<p>For programs: <a href="{routes.OPENAPI.path}">{routes.OPENAPI.path}</a></p>'
-        f"<nav>{index}</nav>{sections}<h1>Types</h1>{schemas}</body></html>"
+        f"<nav><table>{index}</table></nav>{sections}<h1>Types</h1>{schemas}</body></html>"
     )
 
 
@@ -78,7 +82,7 @@ def _section(method: str, path: str, operation: Mapping[str, Any]) -> str:
     )
     return (
         f'<section id="{escape(operation["operationId"])}"><h2><b>{method}</b> {escape(path)}</h2>'
-        f'<p>{escape(operation["summary"])}.</p><p class="soft">{escape(operation["description"])}</p>'
+        f'<p>{_words(operation["summary"])}.</p><p class="soft">{_words(operation["description"])}</p>'
         f"<table>{rows}{sent}{answers}</table></section>"
     )
 
@@ -92,13 +96,18 @@ def _schema(name: str, schema: Mapping[str, Any]) -> str:
     needed = set(schema.get("required", ()))
     rows = "".join(
         f"<tr><td><code>{escape(field)}</code></td><td>{_type_name(kind)}</td>"
-        f"<td>{'required' if field in needed else ''}</td><td>{escape(kind.get('description', ''))}</td></tr>"
+        f"<td>{'required' if field in needed else ''}</td><td>{_words(kind.get('description', ''))}</td></tr>"
         for field, kind in schema.get("properties", {}).items()
     )
     return (
-        f'<section id="schema-{escape(name)}"><h2>{escape(name)}</h2><p>{escape(schema.get("description", ""))}</p>'
+        f'<section id="schema-{escape(name)}"><h2>{escape(name)}</h2><p>{_words(schema.get("description", ""))}</p>'
         f"<table>{rows}</table></section>"
     )
+
+
+def _words(text: str) -> str:
+    """Text as HTML; what stands between double backticks is code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 def _type_name(schema: Mapping[str, Any]) -> str:
