@@ -244,7 +244,7 @@ class House:
         if self._fault is not None:
             raise self._fault
 
-    def join(self, *, http: httpx2.BaseTransport | None = None, url: str = "", credits: int = 0) -> Client:
+    def join(self, *, http: httpx2.BaseTransport | None = None, url: str = "", test_credits: int = 0) -> Client:
         """A new account."""
         client = connect(
             url or self.url,
@@ -252,14 +252,14 @@ class House:
             http=None if http is None else httpx2.Client(base_url=url or self.url, transport=http),
         )
         self._clients.append(client)
-        if credits:
-            client.take_test_credits(credits)
+        if test_credits:
+            client.take_test_credits(test_credits)
         return client
 
     def person(self, name: str) -> Client:
         """An account that tests share, for what leaves no trace that matters."""
         if name not in self._people:
-            self._people[name] = self.join(credits=100_000_000)
+            self._people[name] = self.join(test_credits=100_000_000)
         return self._people[name]
 
     def again(self, client: Client, http: httpx2.BaseTransport) -> Client:

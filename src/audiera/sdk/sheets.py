@@ -50,6 +50,7 @@ def read_sheet_file(path: Path) -> dict[str, SheetRow]:
         RequestError: every wrong cell, with its line, column, what is expected and what is there.
     """
     rows: dict[str, SheetRow] = {}
+    named: set[str] = set()
     errors: list[str] = []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -62,7 +63,7 @@ def read_sheet_file(path: Path) -> dict[str, SheetRow]:
                 names = ", ".join(map(repr, unknown))
                 errors.append(f"line 1: there is no column {names}; there are {', '.join(COLUMNS)}")
             for cells in reader if "file" in (reader.fieldnames or ()) else ():
-                _read_row(reader.line_num, cells, rows, errors)
+                _read_row(reader.line_num, cells, rows, named, errors)
     except (OSError, UnicodeDecodeError, csv.Error) as cause:
         errors.append(f"it cannot be read as CSV in UTF-8: {cause}")
     if not rows and not errors:
@@ -76,15 +77,18 @@ def read_sheet_file(path: Path) -> dict[str, SheetRow]:
     return rows
 
 
-def _read_row(line: int, cells: Mapping[str, str], rows: dict[str, SheetRow], errors: list[str]) -> None:
+def _read_row(
+    line: int, cells: Mapping[str, str], rows: dict[str, SheetRow], named: set[str], errors: list[str]
+) -> None:
     before = len(errors)
     if None in cells:  # where csv puts what has no column
         errors.append(f"line {line}: more cells than columns")
     found = {name: (cells.get(name) or "").strip() for name in COLUMNS}
     if not found.get("file"):
         errors.append(f"line {line}, file: a file name is needed")
-    elif found["file"] in rows:
+    elif found["file"] in named:
         errors.append(f"line {line}, file: {found['file']!r} stands in the sheet twice")
+    named.add(found["file"])
     values: dict[str, object] = {}
     for name, read in _READERS.items():
         if found.get(name):
