@@ -30,9 +30,17 @@ def model() -> None:
 @click.option("--run", "runs", type=int, multiple=True, help="A closed training run; repeatable.")
 @click.option("--base", "bases", multiple=True, metavar="MODEL:SHARE", help="A base model and its basis points.")
 @click.option("--training-share", type=click.IntRange(0, 10_000), default=0, help="Basis points for training data.")
-@click.option("--task", default="generation", show_default=True)
-@click.option("--accepts", multiple=True, default=("application/octet-stream",), show_default=True)
-@click.option("--returns", multiple=True, default=("audio/wav",), show_default=True)
+@click.option("--task", default="generation", show_default=True, help="What it does, in a word.")
+@click.option(
+    "--accepts",
+    multiple=True,
+    default=("application/octet-stream",),
+    show_default=True,
+    help="Media type it takes; repeatable.",
+)
+@click.option(
+    "--returns", multiple=True, default=("audio/wav",), show_default=True, help="Media type it gives; repeatable."
+)
 @click.option("--undisclosed-data", is_flag=True, help="It was also trained on data not recorded here.")
 @as_account
 def register(
@@ -80,7 +88,7 @@ def _base(text: str) -> BaseModel:
 @click.argument("number", type=int)
 @click.option("--price", type=CREDITS, required=True, help="Credits for each call that succeeds.")
 @click.option("--per-second", type=CREDITS, default="0", help="Credits for each started second of audio, in and out.")
-@click.option("--price-version", type=int, default=1, show_default=True)
+@click.option("--price-version", type=int, default=1, show_default=True, help="Raise it when the price changes.")
 @click.option("--endpoint", default="", help="Where calls go; the node runs the stored file itself when not given.")
 @as_account
 def publish(

@@ -4,7 +4,7 @@ import click
 
 from audiera.cli.options import as_account, as_visitor
 from audiera.cli.output import Output, counted, length_text
-from audiera.protocol.records import Certificate
+from audiera.protocol.records import Run
 from audiera.sdk.client import Client
 
 
@@ -28,7 +28,8 @@ def open_(client: Client, output: Output, grants: tuple[int, ...]) -> None:
 @as_account
 def close(client: Client, output: Output, number: int) -> None:
     """End a run; what comes back is its certificate."""
-    _show(output, number, client.close_run(number))
+    client.close_run(number)
+    _show(output, client.run(number))
     output.hint(f"register what was trained: audiera model register --run {number} ...")
 
 
@@ -37,18 +38,18 @@ def close(client: Client, output: Output, number: int) -> None:
 @as_visitor
 def show(client: Client, output: Output, number: int) -> None:
     """Show a run and its certificate."""
-    record = client.run(number)
-    if record.certificate is None:
-        output.give(record, f"run {number} of account {record.account} is open")
+    _show(output, client.run(number))
+
+
+def _show(output: Output, record: Run) -> None:
+    certificate = record.certificate
+    if certificate is None:
+        output.give(record, f"run {record.number} of account {record.account} is open")
         return
-    _show(output, number, record.certificate)
-
-
-def _show(output: Output, number: int, certificate: Certificate) -> None:
     output.facts(
-        certificate,
+        record,
         {
-            "run": number,
+            "run": record.number,
             "purpose": certificate.purpose + (" (commercial)" if certificate.commercial else ""),
             "streamed": f"{counted(certificate.accesses, 'access')} of {counted(certificate.assets, 'asset')}",
             "audio": length_text(certificate.audio_ms),
