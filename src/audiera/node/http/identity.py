@@ -161,7 +161,7 @@ class Tokens:
         if header.alg != "Ed25519" or header.typ != "JWT":
             raise _refusal("its header must say alg Ed25519 and typ JWT")
         self._check_times(claims)
-        if not claims.iss.isdecimal() or claims.iss.startswith("0") or len(claims.iss) > 20:
+        if not (claims.iss.isascii() and claims.iss.isdecimal()) or claims.iss.startswith("0") or len(claims.iss) > 20:
             raise _refusal("iss is the account's number")
         account = int(claims.iss)
         self._require_key(account, key)

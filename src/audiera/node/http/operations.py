@@ -167,9 +167,29 @@ def arguments_of(plan: Plan, call: Call, places: Mapping[str, str]) -> dict[str,
 
 def _convert(text: object, kind: Any, name: str) -> Any:
     try:
-        return msgspec.convert(text, kind, strict=False)
+        value = msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError as cause:
         raise RequestError(f"parameter {name}: {cause}", code="parameter_invalid", parameter=name) from cause
+    if isinstance(text, dict):
+        for each, given in text.items():
+            _require_exact(given, getattr(value, each), each)
+    else:
+        _require_exact(text, value, name)
+    return value
+
+
+def _require_exact(text: object, value: object, name: str) -> None:
+    """Refuse a number that is written otherwise than numbers are, such as 1e3 or 1.0.
+
+    Raises:
+        RequestError: it is.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and str(value) != text:
+        raise RequestError(
+            f"parameter {name}: a whole number in decimal digits expected, got {str(text)[:40]!r}",
+            code="parameter_invalid",
+            parameter=name,
+        )
 
 
 def _query_parameters(query: QueryParams, expected: Mapping[str, tuple[Any, Any]]) -> dict[str, Any]:
@@ -208,7 +228,7 @@ def _read_body(call: Call, kind: type[msgspec.Struct]) -> msgspec.Struct:
         raise RequestError(f"{JSON} expected, got {media_type[:60]!r}", code="media_type_not_supported")
     try:
         return msgspec.json.decode(call.body, type=kind)
-    except (msgspec.DecodeError, RecursionError) as cause:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
         raise RequestError(f"the body is not what is expected here: {cause}", code="body_invalid") from cause
 
 

@@ -73,10 +73,12 @@ class Table:
         """
         given = path.split("/")
         methods: list[str] = []
+        named: tuple[str, ...] = ()
         for parts, operation, plan in self._by_length.get(len(given), ()):
             places = _places(parts, given)
-            if places is None:
-                continue
+            if places is None or named not in ((), parts):
+                continue  # a less exact path does not answer for a more exact one
+            named = parts
             if operation.route.method == method:
                 return Match(operation, plan, places)
             methods.append(operation.route.method)
