@@ -1,6 +1,7 @@
 """The demo's scenes: what each account does, and what came of it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,6 +73,7 @@ class Acts:
         self._folder = folder
         self._titles: dict[int, str] = {}
         self._blobs: dict[str, str] = {}
+        self._clients = ExitStack()
         self._names: dict[int, str] = {0: "a visitor", ready.account: "the node"}
         self._people: _People
         self._offers: _Offers
@@ -82,6 +84,10 @@ class Acts:
         self._key: ApiKey
         self._answer: CallAnswer
         self._streamed: Access
+
+    def close(self) -> None:
+        """Close the accounts' connections."""
+        self._clients.close()
 
     # ------------------------------------------------------------------ scenes
 
@@ -360,6 +366,7 @@ class Acts:
 
     def _join(self, name: str, role: Role) -> Client:
         client = connect(self._ready.address, identity=make_identity(), roles=(role,), display_name=name)
+        self._clients.callback(client.close)
         self._names[client.account] = f"the {name}"
         return client
 

@@ -5,7 +5,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from audiera.cli.demo.acts import Acts
@@ -33,22 +33,24 @@ def play(music: Path | None, *, keep: bool, pieces: int) -> None:
         show.say(f"The music: {found.source}.")
         with running_node(folder / "node") as ready:
             show.say(f"A node of chain {ready.chain_id} runs at {ready.address}; its ledger is in a temporary folder.")
-            acts = Acts(ready, show, folder)
-            acts.arrive()
-            acts.offer(found)
-            acts.search()
-            acts.refuse()
-            acts.license_and_train()
-            acts.publish()
-            acts.call()
-            acts.settle()
-            acts.show_history()
-            acts.show_trail()
-            acts.show_payouts()
-            acts.prove()
+            with closing(Acts(ready, show, folder)) as acts:
+                acts.arrive()
+                acts.offer(found)
+                acts.search()
+                acts.refuse()
+                acts.license_and_train()
+                acts.publish()
+                acts.call()
+                acts.settle()
+                acts.show_history()
+                acts.show_trail()
+                acts.show_payouts()
+                acts.prove()
             show.say(f"\nThat was the whole trail, in {time.monotonic() - began:.0f} seconds.")
             if keep:
                 _wait(show, ready.address)
+    if keep:
+        show.say("\nThe node has ended, and nothing of it is left.")
 
 
 @contextmanager
@@ -64,7 +66,5 @@ def _ending_as_by_ctrl_c() -> Iterator[None]:
 def _wait(show: Show, address: str) -> None:
     show.say(f"\nThe node stays up at {address} (API: {address}/docs). Ctrl-C ends it.")
     show.say(f"Look around in another terminal:  audiera search --url {address}")
-    try:
+    with suppress(KeyboardInterrupt):
         threading.Event().wait()
-    except KeyboardInterrupt:
-        show.say("\nThe node has ended, and nothing of it is left.")
