@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from audiera.cli import upload as command
+from audiera.protocol.errors import Unavailable
 from audiera.sdk import preset
+from audiera.sdk.bulk import BulkUpload, Outcome
 from audiera.sdk.offers import PRESET_WORDS
 from tests.cli.terminal import Terminal
 from tests.sdk.house import House, sound, sounds
@@ -163,3 +165,21 @@ def test_help_says_what_each_preset_allows(terminal: Terminal) -> None:
     said = " ".join(terminal.words("upload", "--help").split())
     for name, words in PRESET_WORDS.items():
         assert f"{name}: {words}." in said
+
+
+def test_a_node_that_goes_away_is_told_with_how_to_go_on(
+    terminal: Terminal, music: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds(music, 2)
+
+    def gone(self: BulkUpload) -> list[Outcome]:
+        raise Unavailable("no node answers", code="node_unreachable")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BulkUpload, "run", gone)
+        result = terminal.run("upload", music, "--preset", "open")
+        assert result.exit_code == 1
+        assert "the same command goes on with it" in result.stderr and "no node answers" in result.stderr
+        assert terminal.refusal("upload", music, "--preset", "open")["code"] == "node_unreachable"
+    found = terminal.document("upload", music, "--preset", "open")
+    assert found["registered"] == 2

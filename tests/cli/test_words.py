@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from audiera.cli.errors import report_errors
 from audiera.cli.output import Output, counted, length_text, make_console, moment_text, numbers_text, size_text, spark
 from audiera.cli.plain import plain
+from audiera.cli.show import _estimate
 from audiera.cli.words import key_text, parse_key_text, price_text, rule_text, terms_rows
 from audiera.protocol.errors import NotFound
 from audiera.protocol.purposes import ASSET_PURPOSES
 from audiera.protocol.records import Price, Rule, Terms
+from audiera.protocol.records.asset import Estimate
 from audiera.sdk import preset
 
 
@@ -146,3 +148,17 @@ def test_what_goes_wrong_is_said_in_words_or_as_json(what: str, exit_code: int, 
 def test_a_wide_table_is_not_squeezed_when_nobody_watches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COLUMNS", raising=False)
     assert make_console().width == make_console(stderr=True).width == 110
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("tempo_mbpm", "120500", ("tempo", "120.5 BPM")),
+        ("tempo_mbpm", "unknown", ("tempo mbpm", "unknown")),
+        ("key", "Fs-minor", ("key", "F# minor")),
+        ("brightness_hz", "390", ("brightness", "390 Hz")),
+        ("any_thing", "x", ("any thing", "x")),
+    ],
+)
+def test_estimates_are_named_as_people_name_them(name: str, value: str, said: tuple[str, str]) -> None:
+    assert _estimate(Estimate(name=name, value=value, method="m", confidence=100)) == said

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from audiera.protocol.errors import RequestError, Unavailable
 from audiera.protocol.records import Split
-from audiera.sdk import Client, bulk, connect, preset
+from audiera.sdk import Client, bulk, connect, offers, preset
 from audiera.sdk.bulk import BulkUpload, Outcome, Plan, Told, counts, find_sounds
 from audiera.sdk.identity import identity_path
 from audiera.sdk.journals import Journal
@@ -240,6 +240,33 @@ def test_a_node_that_is_gone_ends_the_upload_and_keeps_what_was_done(house: Hous
     outcomes = upload(client, folder, license_)
     assert {each.status for each in outcomes} == {"registered"}
     assert len(registered_of(client)) == 4
+
+
+def test_who_stops_an_upload_does_not_wait_for_long_files(
+    house: House, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(offers, "PIECE_BYTES", 1_024)
+    client = house.join()
+    license_ = client.publish_license(preset("open"))
+    folder.mkdir()
+    (folder / "long.wav").write_bytes(sound(seconds=30.0))
+    pieces: list[str] = []
+
+    def tell(told: Told) -> None:
+        pieces.append(told.file)
+        if told.outcome is not None:
+            raise KeyboardInterrupt
+
+    files = find_sounds(folder) | {"none.wav": folder / "none.wav"}
+    with journal_of(folder) as journal:
+        plan = Plan(license=license_)
+        with pytest.raises(KeyboardInterrupt):
+            BulkUpload(client, files, plan, journal=journal, workers=2, tell=tell).run()
+        entry = journal.find("long.wav", folder / "long.wav")
+        assert entry.report is None
+    assert pieces.count("long.wav") < (folder / "long.wav").stat().st_size // 1_024
+    monkeypatch.undo()
+    assert upload(client, folder, license_)[0].status == "registered"
 
 
 @pytest.mark.parametrize("after", [1, 6])

@@ -17,6 +17,7 @@ from audiera.cli.license import PRESET_HELP, preset_options, preset_terms
 from audiera.cli.options import as_account, check_place
 from audiera.cli.output import Output, counted, make_console
 from audiera.cli.plain import plain
+from audiera.protocol.errors import Unavailable
 from audiera.protocol.records import ContainsAi, DataType, Terms
 from audiera.protocol.records.asset import DATA_TYPES
 from audiera.sdk.bulk import BulkUpload, Outcome, Plan, Told, counts, find_sounds
@@ -85,7 +86,7 @@ def upload(
     with contextlib.closing(Journal(_journal_path(client, folder))) as journal:
         number = _publish(client, journal, terms) if terms is not None else license_ or 0
         with _Shown(output, files) as shown:
-            outcomes = BulkUpload(
+            work = BulkUpload(
                 client,
                 files,
                 Plan(license=number, contains_ai=contains_ai, data_type=data_type),
@@ -93,7 +94,12 @@ def upload(
                 journal=journal,
                 workers=workers,
                 tell=shown.tell,
-            ).run()
+            )
+            try:
+                outcomes = work.run()
+            except (Unavailable, KeyboardInterrupt):
+                output.hint("what was done is kept: the same command goes on with it")
+                raise
     if report is not None:
         _write_report(report, outcomes)
     _conclude(output, outcomes, number, report)

@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec.structs import replace
 
-from audiera.protocol.errors import AudieraError, RequestError
+from audiera.protocol.errors import AudieraError, Conflict, RequestError
 from audiera.protocol.records import ContainsAi, DataType
 from audiera.sdk.journals import Entry, Journal
 from audiera.sdk.offering import Offering
@@ -154,6 +154,7 @@ class BulkUpload:
         self._workers = workers
         self._tell = tell or (lambda _: None)
         self._lock = threading.Lock()
+        self._is_ended = threading.Event()
         self._first: dict[str, str] = {}  # blob -> the file that brings it
 
     def run(self) -> list[Outcome]:
@@ -183,6 +184,7 @@ class BulkUpload:
                         outcomes += self._register(waiting)
                         waiting = []
             except BaseException:
+                self._is_ended.set()
                 pool.shutdown(wait=True, cancel_futures=True)
                 raise
         outcomes += self._register(waiting)
@@ -217,6 +219,8 @@ class BulkUpload:
                 self._write(replace(entry, upload=upload))
 
         def progress(sent: int, size: int) -> None:
+            if self._is_ended.is_set():
+                raise Conflict("the upload was stopped", code="stopped")
             self._say(Told(name, sent, size))
 
         uploaded = self._client.uploads.send(path, resume=entry.upload, begun=begun, progress=progress)
