@@ -10,6 +10,7 @@ from audiera.protocol.machine.dispatch import HANDLERS, kind_of
 from audiera.protocol.machine.people import may_undo, sequence_key
 from audiera.protocol.machine.step import Step, found
 from audiera.protocol.records import Account, Genesis
+from audiera.protocol.records.base import require_range
 from audiera.protocol.records.params import check_genesis
 from audiera.protocol.results import BlockResult, TransactionResult
 from audiera.protocol.state import Stage, StateStore, StateTree, StateView, changed_buckets, number_key
@@ -21,6 +22,7 @@ from audiera.protocol.transactions import (
     transaction_id,
     verify_transaction,
 )
+from audiera.protocol.units import U64_MAX
 
 _CACHE = 20_000
 """How many verified transactions, and how many signers, are remembered: nothing is verified or decoded twice."""
@@ -143,6 +145,7 @@ class Machine:
                 code="wrong_sequence",
             )
         try:
+            require_range(envelope.account, 0, U64_MAX, "account")
             HANDLERS[type(envelope.body)].check(envelope.body)
         except RecordError as cause:
             raise TransactionError(cause.message, code="record_invalid") from cause

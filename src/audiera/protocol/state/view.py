@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from audiera.protocol.accesses.totals import unpack_uses
 from audiera.protocol.encoding import decode_own, encode
-from audiera.protocol.errors import LedgerError
+from audiera.protocol.errors import LedgerError, RecordError
 from audiera.protocol.merkle import Frontier
 from audiera.protocol.records import (
     Account,
@@ -33,10 +33,17 @@ T = TypeVar("T")
 
 
 def number_key(prefix: bytes, *numbers: int) -> bytes:
-    """A key of a prefix and u64 numbers, so that keys sort as their numbers do."""
+    """A key of a prefix and u64 numbers, so that keys sort as their numbers do.
+
+    Raises:
+        RecordError: a number that cannot be a ledger number; nothing stands under it.
+    """
     key = prefix
-    for number in numbers:
-        key += number.to_bytes(8, "big")
+    try:
+        for number in numbers:
+            key += number.to_bytes(8, "big")
+    except OverflowError as cause:
+        raise RecordError(f"a ledger number is between 0 and 2^64 - 1, got {numbers}") from cause
     return key
 
 
