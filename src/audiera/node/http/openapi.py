@@ -131,7 +131,9 @@ def _successes(operation: Operation, plan: Plan, schemas: Mapping[str, Any]) -> 
 
 
 def _bytes_of(media_type: str) -> dict[str, Any]:
-    """The schema of a body that is no JSON."""
+    """The schema of a body that a handler reads or writes itself."""
+    if media_type == JSON:
+        return {"type": "object"}
     return {} if media_type == ANYTHING else {"type": "string", "contentMediaType": media_type}
 
 
