@@ -196,13 +196,13 @@ def pages_of(uses: Array) -> Iterator[tuple[int, Array]]:
 
 
 def merge_uses(page: bytes, uses: Array) -> bytes:
-    """A page of packed uses after adding more; ascending by asset."""
+    """A page of packed uses after adding more; ascending by asset. Sums stop at 2^62, as no honest ones reach it."""
     both = np.concatenate([np.frombuffer(page, dtype=USE), uses])
     both = both.take(np.argsort(both["asset"], kind="stable"))
     starts = _starts(both["asset"])
     merged = both.take(starts)
     for name in ("accesses", "audio_ms", "bytes"):
-        merged[name] = np.add.reduceat(both[name], starts)
+        merged[name] = np.minimum(np.add.reduceat(both[name], starts), np.uint64(_SUM_LIMIT))
     return merged.tobytes()
 
 

@@ -10,7 +10,7 @@ from audiera.protocol.machine.step import NETWORK, Step, account_purse, grant_pu
 from audiera.protocol.records import AppKey, CallPrice, Grant, Model, Split
 from audiera.protocol.records.money import MovementReason
 from audiera.protocol.revenue import divide_by_splits, take_fees
-from audiera.protocol.state import SessionState, number_key
+from audiera.protocol.state import SessionState
 from audiera.protocol.units import WHOLE
 
 _DEEPEST = 8
@@ -63,14 +63,7 @@ def pay_calls(step: Step, grant: Grant, state: SessionState, payable: Array, unt
     amount = _within_app_key(step, key, amount)
     if amount:
         _share_revenue(step, grant, model, amount)
-    usage = step.stage.grant_usage(grant.number)
-    used = replace(
-        usage,
-        accesses=usage.accesses + called.calls,
-        bytes=usage.bytes + called.bytes,
-        spent=usage.spent + amount,
-    )
-    step.put(number_key(b"u", grant.number), used)
+    step.count_use(grant.number, accesses=called.calls, size=called.bytes, spent=amount)
     return called.calls
 
 

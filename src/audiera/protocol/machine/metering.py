@@ -224,14 +224,7 @@ def _count_session(step: Step, part: SessionRows, grants: dict[int, Grant | None
     sums = sums_of(covered.uses)
     if sums.accesses:
         spent = _pay_uses(step, grant, covered)
-        usage = step.stage.grant_usage(grant.number)
-        used = replace(
-            usage,
-            accesses=usage.accesses + sums.accesses,
-            bytes=usage.bytes + sums.bytes,
-            spent=usage.spent + spent,
-        )
-        step.put(number_key(b"u", grant.number), used)
+        step.count_use(grant.number, accesses=sums.accesses, size=sums.bytes, spent=spent)
         if state.run:
             _add_to_run(step, state, grant, covered)
     return len(part.payable) - sums.accesses

@@ -38,13 +38,15 @@ def check_deposit_credits(body: DepositCredits) -> None:
 
 
 def deposit_credits(step: Step, body: DepositCredits, genesis: Genesis) -> None:
-    """Bring credits in; each reference of a rail counts once."""
+    """Bring credits in; each reference of a rail counts once, and no purse ever holds more than 63 bits."""
     rails = [authority.rail for authority in genesis.authorities if authority.key == step.key]
     permit(body.rail in rails, f"this key is no settlement authority for {body.rail}")
     step.account(body.account)
     seen = b"f" + body.rail.encode("ascii") + b"/" + body.reference
     expect(step.stage.get(seen) is None, "this deposit was recorded before", "deposit_repeated")
     step.stage.put(seen, b"\x01")
+    issued = body.amount - step.stage.balance(ISSUED)
+    expect(issued <= I64_MAX, f"{issued} microcredits would exist, more than {I64_MAX}", "too_many_credits")
     step.move(ISSUED, account_purse(body.account), body.amount, "deposit", body.account, body.account)
 
 

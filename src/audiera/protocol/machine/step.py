@@ -2,12 +2,15 @@
 
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from audiera.protocol.errors import TransactionError
 from audiera.protocol.records import Account, Asset, License, Movement, Params
 from audiera.protocol.records.base import Record
 from audiera.protocol.records.money import MovementReason
 from audiera.protocol.results import AppliedBatch, Recorded
 from audiera.protocol.state import Stage, number_key
+from audiera.protocol.units import I64_MAX
 
 T = TypeVar("T")
 
@@ -131,6 +134,17 @@ class Step:
 
     def _set_balance(self, purse: str, amount: int) -> None:
         self.stage.put(b"b" + purse.encode("ascii"), amount.to_bytes(16, "big", signed=True))
+
+    def count_use(self, grant: int, *, accesses: int, size: int, spent: int) -> None:
+        """Add to what is used of a grant; the bytes a node claims stop counting where 64 bits end."""
+        usage = self.stage.grant_usage(grant)
+        used = replace(
+            usage,
+            accesses=usage.accesses + accesses,
+            bytes=min(usage.bytes + size, I64_MAX),
+            spent=usage.spent + spent,
+        )
+        self.put(number_key(b"u", grant), used)
 
     def account(self, number: int) -> Account:
         """An account that must exist."""

@@ -18,7 +18,7 @@ from audiera.protocol.records.base import (
 from audiera.protocol.records.snapshot import Shard, check_shards, clip_leaf
 from audiera.protocol.state import number_key
 from audiera.protocol.transactions import CloseRun, OpenRun, PublishEndpoint, PublishSnapshot, RegisterModel
-from audiera.protocol.units import WHOLE
+from audiera.protocol.units import I64_MAX, U64_MAX, WHOLE
 
 
 def check_publish_snapshot(body: PublishSnapshot) -> None:
@@ -118,6 +118,7 @@ def _certify(step: Step, run: Run) -> Certificate:
     uses = [use for _, use in step.stage.run_uses(run.number)]
     weights = [(asset.to_bytes(8, "big"), weight) for asset, weight in run_weights(step.stage, run) if weight]
     root, total = sum_root(weights)
+    expect(total <= U64_MAX, f"the weights of run {run.number} sum to more than 64 bits hold", "weights_too_large")
     heights = step.stage.get(number_key(b"H", run.number)) or bytes(16)
     return Certificate(
         snapshots=tuple(roots),
@@ -125,8 +126,8 @@ def _certify(step: Step, run: Run) -> Certificate:
         commercial=run.commercial,
         assets=len(uses),
         accesses=sum(use.accesses for use in uses),
-        audio_ms=sum(use.audio_ms for use in uses),
-        bytes=sum(use.bytes for use in uses),
+        audio_ms=min(sum(use.audio_ms for use in uses), I64_MAX),
+        bytes=min(sum(use.bytes for use in uses), I64_MAX),
         first_height=int.from_bytes(heights[:8], "big"),
         last_height=int.from_bytes(heights[8:], "big"),
         weights_root=root,
@@ -219,6 +220,7 @@ def _save_model(step: Step, body: RegisterModel) -> None:
         registered_at=step.time,
     )
     root, total = sum_root([(asset.to_bytes(8, "big"), weight) for asset, weight in model_weights(step.stage, model)])
+    expect(total <= U64_MAX, "the weights of the runs sum to more than 64 bits hold", "weights_too_large")
     expect(
         total > 0 or body.training_share == 0,
         "the runs opened no audio, so nobody could be paid",
