@@ -8,18 +8,22 @@ from audiera.protocol.accesses import array_of
 from audiera.protocol.accesses.totals import USE, merge_uses, unpack_uses, uses_of
 from audiera.protocol.encoding import digest, encode
 from audiera.protocol.errors import RecordError, TransactionError
-from audiera.protocol.records import GrantUsage, Interface, Params, Rule
+from audiera.protocol.merkle import leaf_hash, tree_root
+from audiera.protocol.records import GrantUsage, Interface, Params, Price, Rule, Split
 from audiera.protocol.state import number_key
 from audiera.protocol.transactions import (
     AnswerGrant,
     AuthorizeAppKey,
     Body,
+    ClaimPayouts,
     CloseRun,
+    CommitRegistrations,
     DepositCredits,
     Envelope,
     IssueGrant,
     OpenDispute,
     OpenRun,
+    RegisterAsset,
     RegisterModel,
     ReturnBudget,
     RevokeAppKey,
@@ -28,10 +32,11 @@ from audiera.protocol.transactions import (
     TransferAsset,
     VoteDispute,
     WithdrawAsset,
+    commitment_leaf,
     domain,
     sign_transaction,
 )
-from tests.protocol.world import CHAIN, Server, World, genesis_of
+from tests.protocol.world import CHAIN, Server, World, content_of, genesis_of
 
 FREE = Rule(purpose="train-generative", verdict="allow", commercial=True)
 
@@ -161,3 +166,96 @@ def model_body(runs: tuple[int, ...], share: int, **fields: object) -> RegisterM
         interface=Interface(task="generation", accepts=(), returns=()),
         **fields,  # type: ignore[arg-type]
     )
+
+
+# ---------------------------------------------------------------- disputed money
+
+
+PRICED = Rule(purpose="train-generative", verdict="terms", price=Price(unit="access", amount=1_000_000))
+EARNED = 850_000
+
+
+def earning(world: World, server: Server) -> int:
+    """An asset of the creator's that earned one access."""
+    asset = world.asset("creator", world.license("creator", PRICED))
+    grant = world.grant("lab", "train-generative", assets=(asset,), budget=10_000_000)
+    server.record(server.row(server.open("lab", grant), asset))
+    assert world.balance(f"asset/{asset}") == EARNED
+    return asset
+
+
+def purse(world: World, name: str) -> int:
+    return world.balance(f"account/{world.people[name].number}")
+
+
+def dispute_of(world: World, asset: int) -> int:
+    return world.do("contributor", OpenDispute(asset=asset, evidence=bytes(32))).number
+
+
+def test_withdrawing_a_disputed_asset_frees_none_of_its_earnings() -> None:
+    world, server = market()
+    asset = earning(world, server)
+    dispute = dispute_of(world, asset)
+    world.do("creator", WithdrawAsset(asset=asset))
+    world.refused("creator", ClaimPayouts(assets=(asset,)), "wrong_state")
+    world.do("moderator", VoteDispute(dispute=dispute, for_claimant=False))
+    world.do("creator", ClaimPayouts(assets=(asset,)))
+    assert purse(world, "creator") == EARNED
+
+
+def test_a_won_dispute_pays_the_claimant_what_the_asset_earned() -> None:
+    """The splits were the thief's own; they would have been paid all the same."""
+    world, server = market()
+    asset = earning(world, server)
+    world.do("moderator", VoteDispute(dispute=dispute_of(world, asset), for_claimant=True))
+    world.do("creator", ClaimPayouts(assets=(asset,)))
+    assert (purse(world, "creator"), purse(world, "contributor")) == (0, EARNED)
+
+
+def test_a_copy_found_out_later_cannot_be_withdrawn_to_be_paid() -> None:
+    world, server = market()
+    blob, salt, owner = digest(b"song"), digest(b"salt"), world.people["contributor"]
+    leaf = leaf_hash(commitment_leaf(salt, blob, owner.number))
+    early = world.do("contributor", CommitRegistrations(root=tree_root([leaf]), count=1)).number
+    copy = world.asset("creator", world.license("creator", PRICED), blob=blob)
+    grant = world.grant("lab", "train-generative", assets=(copy,), budget=10_000_000)
+    server.record(server.row(server.open("lab", grant), copy))
+    body = RegisterAsset(
+        content=content_of(blob),
+        splits=(Split(account=owner.number, share=10_000),),
+        license=world.license("contributor", PRICED),
+        commitment=early,
+        salt=salt,
+        index=0,
+    )
+    world.do("contributor", body)
+    world.refused("creator", WithdrawAsset(asset=copy), "wrong_state")
+    world.refused("creator", ClaimPayouts(assets=(copy,)), "wrong_state")
+    world.do("moderator", VoteDispute(dispute=dispute_of(world, copy), for_claimant=True))
+    world.do("contributor", ClaimPayouts(assets=(copy,)))
+    assert purse(world, "contributor") == EARNED
+
+
+def test_bytes_a_dispute_gave_to_an_account_cannot_be_registered_again_by_another() -> None:
+    world, server = market()
+    asset = earning(world, server)
+    record = world.machine.view().asset(asset)
+    assert record is not None
+    world.do("moderator", VoteDispute(dispute=dispute_of(world, asset), for_claimant=True))
+    again = world.asset("creator", record.license, blob=record.content.blob)
+    own = world.asset("contributor", world.license("contributor", PRICED), blob=record.content.blob)
+    states = [world.machine.view().asset(number) for number in (again, own)]
+    assert [state.status for state in states if state is not None] == ["contested", "active"]
+
+
+def test_a_moderator_does_not_judge_an_own_case() -> None:
+    world, _ = market()
+    held = world.asset("moderator", world.license("moderator", FREE))
+    judge = Split(account=world.people["moderator"].number, share=1)
+    others = Split(account=world.people["creator"].number, share=9_999)
+    paid = world.asset("creator", world.license("creator", FREE), splits=(others, judge))
+    claimed = world.asset("creator", world.license("creator", FREE))
+    disputes = [dispute_of(world, held), dispute_of(world, paid)]
+    disputes.append(world.do("moderator", OpenDispute(asset=claimed, evidence=bytes(32))).number)
+    for dispute in disputes:
+        world.refused("moderator", VoteDispute(dispute=dispute, for_claimant=True), "not_permitted")

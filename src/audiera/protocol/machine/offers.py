@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from audiera.protocol.errors import ProofError, TransactionError
 from audiera.protocol.machine.step import Step, expect, found, permit
 from audiera.protocol.merkle import leaf_hash, verify_inclusion
-from audiera.protocol.records import Asset, Dispute, License, Work
+from audiera.protocol.records import Asset, Dispute, License, Split, Work
 from audiera.protocol.records.asset import check_asset_terms, check_content, check_identifiers
 from audiera.protocol.records.base import (
     require,
@@ -31,6 +31,7 @@ from audiera.protocol.transactions import (
     WithdrawAsset,
     commitment_leaf,
 )
+from audiera.protocol.units import WHOLE
 
 
 def check_commit_registrations(body: CommitRegistrations) -> None:
@@ -146,7 +147,13 @@ def _own_license(step: Step, number: int) -> License:
 
 
 def _contest_copies(step: Step, asset: Asset) -> Asset:
-    """Among equal bytes of different holders, whoever committed first stays; the other is contested."""
+    """Among equal bytes of different holders, whoever committed first stays; the other is contested.
+
+    Bytes that a dispute gave to an account stay contested for all others, also once the disputed asset is out.
+    """
+    awarded = step.stage.awarded_account(asset.content.blob)
+    if awarded not in (None, asset.holder):
+        return replace(asset, status="contested")
     first_number = step.stage.asset_of_blob(asset.content.blob)
     first = step.stage.asset(first_number) if first_number is not None else None
     if first is None or first.holder == asset.holder or first.status == "withdrawn":
@@ -175,8 +182,12 @@ def change_asset(step: Step, body: ChangeAsset) -> None:
 
 
 def withdraw_asset(step: Step, body: WithdrawAsset) -> None:
-    """Take an asset out; from here on every gate refuses it."""
+    """Take an asset out; from here on every gate refuses it. What a copy earned waits for a dispute's decision."""
     asset = step.own_asset(body.asset)
+    expect(
+        asset.status != "contested" or step.stage.open_dispute(asset.number) is not None,
+        f"asset {asset.number} is contested as a copy; it cannot be used, and its earnings wait for a decision",
+    )
     step.save(b"s", asset.number, replace(asset, status="withdrawn"))
 
 
@@ -243,7 +254,7 @@ def open_dispute(step: Step, body: OpenDispute) -> None:
     asset = step.asset(body.asset)
     permit(asset.holder != step.signer, "an asset's holder does not dispute it; withdraw or transfer it")
     expect(asset.status != "withdrawn", f"asset {asset.number} was withdrawn")
-    expect(step.stage.get(number_key(b"D", asset.number)) is None, "a dispute about this asset is open already")
+    expect(step.stage.open_dispute(asset.number) is None, "a dispute about this asset is open already")
     number = step.assign_number()
     step.stage.put_u64(number_key(b"D", asset.number), number)
     dispute = Dispute(
@@ -258,6 +269,9 @@ def vote_dispute(step: Step, body: VoteDispute) -> None:
     permit("moderator" in step.account(step.signer).roles, "only moderators vote on disputes")
     dispute = found(step.stage.dispute(body.dispute), "dispute", body.dispute)
     expect(dispute.outcome == "open", f"dispute {dispute.number} is decided")
+    asset = step.asset(dispute.asset)
+    parties = (dispute.claimant, asset.holder, *(split.account for split in asset.splits))
+    permit(step.signer not in parties, "nobody votes on a dispute about what they claim, hold or are paid for")
     voted = dispute.votes + dispute.against
     expect(step.signer not in voted, "this moderator has voted", "voted_already")
     if body.for_claimant:
@@ -275,10 +289,13 @@ def vote_dispute(step: Step, body: VoteDispute) -> None:
 
 
 def _end_dispute(step: Step, dispute: Dispute) -> None:
+    """The holder keeps the asset; or the claimant takes over what it earned, and its bytes are nobody else's."""
     asset = step.asset(dispute.asset)
     step.stage.put(number_key(b"D", asset.number), None)
     if dispute.outcome == "holder":
         if asset.status == "contested":
             step.save(b"s", asset.number, replace(asset, status="active"))
-    else:
-        step.save(b"s", asset.number, replace(asset, status="withdrawn", holder=dispute.claimant))
+        return
+    splits = (Split(account=dispute.claimant, share=WHOLE),)
+    step.stage.put_u64(b"A" + asset.content.blob, dispute.claimant)
+    step.save(b"s", asset.number, replace(asset, status="withdrawn", holder=dispute.claimant, splits=splits))

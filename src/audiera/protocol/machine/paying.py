@@ -145,8 +145,9 @@ def _pay_claim(step: Step, claim: SettlementClaim) -> None:
 
 
 def _pay_splits(step: Step, asset: Asset, purse: str, amount: int, reference: int) -> None:
-    """Divide an amount by an asset's splits; a contested asset's money waits where it is."""
-    expect(asset.status != "contested", f"asset {asset.number} is contested; its earnings wait for the decision")
+    """Divide an amount by an asset's splits; while it is disputed, withdrawn or not, its money waits where it is."""
+    waits = asset.status == "contested" or step.stage.open_dispute(asset.number) is not None
+    expect(not waits, f"asset {asset.number} is contested; its earnings wait for the decision")
     if amount == 0:
         return
     for part in divide_by_splits(amount, asset.splits, asset.id):

@@ -182,6 +182,14 @@ class StateView:
         """A dispute."""
         return self._load(number_key(b"x", number), Dispute)
 
+    def open_dispute(self, asset: int) -> int | None:
+        """The dispute about an asset that is not decided yet."""
+        return self._u64(number_key(b"D", asset)) or None
+
+    def awarded_account(self, blob: bytes) -> int | None:
+        """The account that moderators found to be in the right about these bytes."""
+        return self._u64(b"A" + blob) or None
+
     def commitment(self, number: int) -> Commitment | None:
         """Reserved registrations."""
         return self._load(number_key(b"C", number), Commitment)
