@@ -9,7 +9,7 @@ from audiera.protocol.accesses.totals import USE, merge_uses, unpack_uses, uses_
 from audiera.protocol.encoding import digest, encode
 from audiera.protocol.errors import RecordError, TransactionError
 from audiera.protocol.merkle import leaf_hash, tree_root
-from audiera.protocol.records import GrantUsage, Interface, Params, Price, Rule, Split
+from audiera.protocol.records import CallPrice, GrantUsage, Interface, Params, Price, Rule, Split
 from audiera.protocol.state import number_key
 from audiera.protocol.transactions import (
     AnswerGrant,
@@ -23,6 +23,7 @@ from audiera.protocol.transactions import (
     IssueGrant,
     OpenDispute,
     OpenRun,
+    PublishEndpoint,
     RegisterAsset,
     RegisterModel,
     ReturnBudget,
@@ -36,7 +37,7 @@ from audiera.protocol.transactions import (
     domain,
     sign_transaction,
 )
-from tests.protocol.world import CHAIN, Server, World, content_of, genesis_of
+from tests.protocol.world import CHAIN, SECOND, Server, World, content_of, genesis_of
 
 FREE = Rule(purpose="train-generative", verdict="allow", commercial=True)
 
@@ -259,3 +260,56 @@ def test_a_moderator_does_not_judge_an_own_case() -> None:
     disputes.append(world.do("moderator", OpenDispute(asset=claimed, evidence=bytes(32))).number)
     for dispute in disputes:
         world.refused("moderator", VoteDispute(dispute=dispute, for_claimant=True), "not_permitted")
+
+
+# ---------------------------------------------------------------- application keys that ended
+
+
+def calling(world: World, server: Server, *, expires_in: int = 10**12) -> tuple[int, int, int]:
+    """A model of the lab's at a price per call, a grant of the app's to call it, and an application key."""
+    model = world.do("lab", model_body((), 0)).number
+    price = CallPrice(version=1, per_call=1_000)
+    world.do("lab", PublishEndpoint(model=model, node=server.node.number, price=price))
+    body = AuthorizeAppKey(key_hash=bytes(32), budget=50_000, expires_at=world.time + expires_in)
+    return model, world.grant("app", "call-model", model=model, budget=100_000), world.do("app", body).number
+
+
+def spent(world: World, grant: int) -> int:
+    return world.machine.view().grant_usage(grant).spent
+
+
+def test_a_revoked_application_key_pays_for_no_later_call() -> None:
+    """Nobody signs its sessions, so a node could go on charging, and open new ones with an older date."""
+    world, server = market()
+    model, grant, key = calling(world, server)
+    session = server.open("app", grant, app_key=key)
+    server.record(server.row(session, model, op=4, units=0))
+    world.do("app", RevokeAppKey(key=key))
+    world.refused("app", RevokeAppKey(key=key), "wrong_state")
+    fresh = server.open("app", grant, app_key=key)
+    server.opened[-1] = replace(server.opened[-1], opened_at=world.time - 100 * SECOND)
+    calls = [server.row(number, model, op=4, units=0) for number in (session, fresh)]
+    result = server.record(*calls)
+    assert result.batch is not None and result.batch.unmatched == 2
+    assert spent(world, grant) == 1_000
+
+
+def test_calls_made_before_a_revocation_are_still_paid() -> None:
+    world, server = market()
+    model, grant, key = calling(world, server)
+    session = server.open("app", grant, app_key=key)
+    called_at = world.time
+    world.do("app", RevokeAppKey(key=key), after=10 * SECOND)
+    server.record(server.row(session, model, op=4, units=0), t=called_at)
+    assert spent(world, grant) == 1_000
+
+
+def test_an_expired_application_key_pays_for_no_call_of_an_open_session() -> None:
+    world, server = market()
+    model, grant, key = calling(world, server, expires_in=100 * SECOND)
+    session = server.open("app", grant, app_key=key)
+    server.record(server.row(session, model, op=4, units=0))
+    world.time += 100 * SECOND
+    result = server.record(server.row(session, model, op=4, units=0))
+    assert result.batch is not None and result.batch.unmatched == 1
+    assert spent(world, grant) == 1_000

@@ -56,7 +56,7 @@ def pay_calls(step: Step, grant: Grant, state: SessionState, payable: Array, unt
     key = step.stage.app_key(state.app_key) if state.app_key else None
     if key is not None and key.models and model.number not in key.models:
         return 0
-    called = _called(step, grant.model, payable, until, since)
+    called = _called(step, grant.model, payable, _earlier(until, _end_of(key)), since)
     if not called.calls:
         return 0
     amount = min(called.amount, step.stage.balance(grant_purse(grant.number)))
@@ -67,6 +67,16 @@ def pay_calls(step: Step, grant: Grant, state: SessionState, payable: Array, unt
     return called.calls
 
 
+def _end_of(key: AppKey | None) -> int:
+    """The moment from which an application key pays for no call; 0 without a key, as without an end."""
+    return 0 if key is None else _earlier(key.expires_at, key.revoked_at)
+
+
+def _earlier(one: int, other: int) -> int:
+    """The earlier of two ends, where 0 means none."""
+    return min(one or other, other or one)
+
+
 def _called(step: Step, model: int, payable: Array, until: int, since: int) -> _Called:
     """Sum up the calls by the price list each was quoted by; calls quoted by no list are not covered."""
     calls = size = amount = 0
@@ -74,8 +84,8 @@ def _called(step: Step, model: int, payable: Array, until: int, since: int) -> _
         known = step.stage.price_list(model, version)
         if known is None:
             continue
-        ends = [end for end in (until, known.ended_at + step.params().row_lag_us if known.ended_at else 0) if end]
-        uses = uses_of(payable.compress(payable["policy"] == version), min(ends) if ends else 0, since)
+        ends = known.ended_at + step.params().row_lag_us if known.ended_at else 0
+        uses = uses_of(payable.compress(payable["policy"] == version), _earlier(until, ends), since)
         for asset, count, seconds, bytes_ in use_list(uses):
             if asset == model:
                 calls += count

@@ -216,7 +216,8 @@ def revoke_app_key(step: Step, body: RevokeAppKey) -> None:
     """Take an application key back."""
     key = found(step.stage.app_key(body.key), "application key", body.key)
     permit(key.account == step.signer, f"application key {body.key} belongs to account {key.account}")
-    step.save(b"K", key.number, replace(key, revoked=True))
+    expect(not key.revoked, f"application key {body.key} was revoked before")
+    step.save(b"K", key.number, replace(key, revoked=True, revoked_at=step.time))
 
 
 def sequence_key(account: int) -> bytes:

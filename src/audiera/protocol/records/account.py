@@ -107,6 +107,9 @@ class AppKey(Record, frozen=True, kw_only=True, tag="app-key"):
     revoked: bool = False
     """Whether the account took it back."""
 
+    revoked_at: int = 0
+    """Block time from which it was taken back, microseconds; 0 while it was not."""
+
 
 class Account(Record, frozen=True, kw_only=True, tag="account"):
     """A person, organization or node holding keys."""
