@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from audiera.protocol.api.assets import AssetAnswer
+from audiera.protocol.errors import NotFound
 from audiera.protocol.records import Rule, Terms
+from audiera.sdk.offering import Offering
 from tests.cli.terminal import Terminal, lines_of
 from tests.sdk.house import House, sound, sounds
 from tests.sdk.test_serving import weights
@@ -393,9 +397,6 @@ def test_what_is_offered_is_managed(town: Town, tmp_path: Path) -> None:
 
 
 def test_without_an_outline_an_asset_is_shown_all_the_same(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    from audiera.protocol.errors import NotFound
-    from audiera.sdk.offering import Offering
-
     def missing(self: Offering, ref: int | str) -> None:
         raise NotFound("no outline")
 
@@ -406,12 +407,14 @@ def test_without_an_outline_an_asset_is_shown_all_the_same(town: Town, monkeypat
 def test_bytes_that_are_not_the_ledgers_are_not_written(
     town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
+    honest = Offering.asset
 
-    from audiera.sdk.sessions import Stream
+    def lie(self: Offering, ref: int | str) -> AssetAnswer:
+        answer = honest(self, ref)
+        content = replace(answer.asset.content, blob=bytes(32))
+        return replace(answer, asset=replace(answer.asset, content=content))
 
-    honest = Stream.fetch
-    monkeypatch.setattr(Stream, "fetch", lambda self, number: replace(honest(self, number), data=b"other"))
     grant = town.granted(town.free[0], "--purpose", "evaluate")
+    monkeypatch.setattr(Offering, "asset", lie)
     assert town.developer.refusal("fetch", grant, "--into", tmp_path)["code"] == "bytes_differ"
     assert not list(tmp_path.glob("*.wav"))

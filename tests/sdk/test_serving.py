@@ -56,7 +56,8 @@ class Service:
         stored = self.developer.add_package(ARCHITECTURE, weights())
         self.model, self.other = (self.developer.register_model(small(n, stored, run.run)) for n in ("one", "two"))
         node = self.developer.node().account
-        self.developer.publish_endpoint(PublishEndpoint(model=self.model, node=node, price=PRICE))
+        for model in (self.model, self.other):
+            self.developer.publish_endpoint(PublishEndpoint(model=model, node=node, price=PRICE))
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +106,11 @@ def test_a_receipt_of_another_call_is_refused(house: House, service: Service, ca
         liar.call_model(session, service.model, seconds=0.2)
     with pytest.raises(ProofError, match="another call"), liar.open_model(service.model, budget=100_000) as session:
         liar.call_model(session, service.model, seconds=0.2)
+    caller.grant(IssueGrant(purpose="call-model", model=service.other, budget=100_000))
+    key = caller.make_api_key(budget=100_000)
+    way = httpx2.Client(base_url=house.url, transport=Between(alter))
+    with connect(house.url, api_key=key.secret, http=way) as application, pytest.raises(ProofError, match="another"):
+        application.call_model(None, service.other, seconds=0.2)
 
 
 def test_an_application_calls_with_its_key_alone(house: House, service: Service, caller: Client) -> None:

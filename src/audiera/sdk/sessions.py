@@ -116,30 +116,39 @@ class Stream:
         """Bearer token good for this session only."""
         return self._answer.token
 
-    def fetch(self, asset: int, start: int = 0, length: int | None = None) -> Delivered:
+    def fetch(self, asset: int, start: int = 0, length: int | None = None, *, blob: bytes = b"") -> Delivered:
         """Bytes of an asset; all of it by default.
+
+        Args:
+            asset: ledger number.
+            start: first byte.
+            length: how many; all that follow when None.
+            blob: digest the whole asset must have, by the ledger; what the node says it has when empty.
 
         Raises:
             AccessRefused: the decision was no; ``values["reasons"]`` says why.
             ProofError: the receipt is not for this access, or the bytes are not the asset's.
         """
-        headers: dict[str, str] = {}
-        if start or length is not None:
-            headers["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
-        places = {"session": self.number, "asset": asset}
-        response = self._transport.send(routes.SESSION_BYTES, places, headers=headers, token=self.token)
+        is_part = bool(start) or length is not None
+        end = "" if length is None else start + length - 1
+        response = self._transport.send(
+            routes.SESSION_BYTES,
+            {"session": self.number, "asset": asset},
+            headers={"Range": f"bytes={start}-{end}"} if is_part else {},
+            token=self.token,
+        )
         receipt = receipt_of(response.headers)
         row = verify_receipt(receipt, self._node_key, chain_id=self._identity.chain_id)
         named = (row.node, row.session, row.grant, row.consumer, row.asset)
         if named != (self._answer.node, self.number, self._grant.number, self._identity.account, asset):
             raise ProofError("the node's receipt is for another access than this one", asset=asset)
-        blob = f'"{format_blob_id(hashlib.sha256(response.content).digest())}"'
-        if not headers and response.headers.get("ETag", blob) != blob:
-            raise ProofError("what came is not the asset's bytes", code="bytes_differ", asset=asset)
         if row.bytes != len(response.content):
             raise ProofError(
                 f"the node's receipt is for {row.bytes} bytes, and {len(response.content)} came", asset=asset
             )
+        expected = f'"{format_blob_id(blob)}"' if blob else response.headers.get("ETag", "")
+        if not is_part and f'"{format_blob_id(hashlib.sha256(response.content).digest())}"' != expected:
+            raise ProofError("what came is not the asset's bytes", code="bytes_differ", asset=asset)
         self.count(len(response.content), row.t)
         return Delivered(response.content, row.node, receipt.index, receipt)
 
