@@ -38,7 +38,9 @@ DEADLINE_S = 30.0
 WRITTEN = {7170: "the node", 7171: "a second node"}
 """The ports the pages speak of; each stands for a free one of this machine."""
 
-_LOOKS = frozenset("access account asset earnings history ledger search show statement usage".split())
+_LOOKS = frozenset(
+    ["access", "account", "asset", "earnings", "history", "ledger", "search", "show", "statement", "usage"]
+)
 """Commands that look at what follows the ledger, which takes a moment; a reader would look again."""
 
 
