@@ -39,6 +39,7 @@ from audiera.protocol.transactions import (
 )
 from tests.protocol.world import CHAIN, SECOND, Server, World, content_of, genesis_of
 
+HOUR = 3_600 * SECOND
 FREE = Rule(purpose="train-generative", verdict="allow", commercial=True)
 
 
@@ -313,3 +314,66 @@ def test_an_expired_application_key_pays_for_no_call_of_an_open_session() -> Non
     result = server.record(server.row(session, model, op=4, units=0))
     assert result.batch is not None and result.batch.unmatched == 1
     assert spent(world, grant) == 1_000
+
+
+# ---------------------------------------------------------------- grants that never began
+
+
+ASKED = Rule(
+    purpose="train-generative", verdict="terms", audience="request", price=Price(unit="flat", amount=1_000_000)
+)
+
+
+def asked(world: World) -> tuple[int, int]:
+    asset = world.asset("creator", world.license("creator", ASKED))
+    return asset, world.grant("lab", "train-generative", assets=(asset,), max_price=1_000_000)
+
+
+def uncovered(server: Server, grant: int, asset: int, **fields: object) -> int:
+    session = server.open("lab", grant)
+    batch = server.record(server.row(session, asset, flags=1), **fields).batch  # type: ignore[arg-type]
+    assert batch is not None
+    return batch.unmatched
+
+
+def test_a_declined_request_covers_nothing() -> None:
+    world, server = market()
+    asset, grant = asked(world)
+    world.do("creator", AnswerGrant(grant=grant, agree=False))
+    assert uncovered(server, grant, asset) == 1
+
+
+def test_a_request_taken_back_covers_nothing_earlier() -> None:
+    world, server = market()
+    asset, grant = asked(world)
+    requested_at = world.time
+    world.do("lab", RevokeGrant(grant=grant), after=300 * SECOND)
+    assert uncovered(server, grant, asset, t=requested_at + 1) == 1
+
+
+def test_a_grant_begins_with_the_last_yes() -> None:
+    world, server = market()
+    asset, grant = asked(world)
+    requested_at = world.time
+    world.do("creator", AnswerGrant(grant=grant, agree=True), after=300 * SECOND)
+    assert uncovered(server, grant, asset, t=requested_at + 1) == 1
+    assert uncovered(server, grant, asset) == 0
+
+
+def test_nothing_dated_before_a_grant_was_issued_is_covered_by_it() -> None:
+    world, server = market()
+    asset = world.asset("creator", world.license("creator", PRICED))
+    long_before = world.time
+    world.block(after=300 * SECOND)
+    grant = world.grant("lab", "train-generative", assets=(asset,), budget=5_000_000)
+    assert uncovered(server, grant, asset, t=long_before) == 1
+
+
+def test_nobody_sells_by_a_late_yes_what_is_no_longer_offered() -> None:
+    """Every gate would refuse the asset that the grantee had paid for."""
+    world, _ = market()
+    asset, grant = asked(world)
+    world.do("creator", WithdrawAsset(asset=asset))
+    world.refused("creator", AnswerGrant(grant=grant, agree=True), "wrong_state")
+    world.do("lab", RevokeGrant(grant=grant))
+    assert purse(world, "lab") == 100_000_000

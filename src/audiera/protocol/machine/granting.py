@@ -238,23 +238,31 @@ def _pay_flat(step: Step, grant: Grant, flat: tuple[tuple[int, int], ...]) -> No
 
 
 def answer_grant(step: Step, body: AnswerGrant) -> None:
-    """A holder's yes or no; one no declines the grant and returns what was set aside."""
+    """A holder's yes or no; the last yes begins the grant, one no declines it and returns what was set aside."""
     grant = found(step.stage.grant(body.grant), "grant", body.grant)
     expect(grant.status == "requested", f"grant {grant.number} is {grant.status}")
     permit(step.signer in grant.awaiting, f"grant {grant.number} does not wait for account {step.signer}")
     if not body.agree:
-        held = grant.paid + grant.budget
-        purse = account_purse(grant.grantee)
-        step.move(grant_purse(grant.number), purse, held, "budget-return", grant.number, grant.grantee)
+        _give_back(step, grant)
         step.save(b"g", grant.number, replace(grant, status="declined", awaiting=()))
         return
     ended = grant.valid_until > 0 and grant.valid_until <= step.time
     expect(not ended, f"grant {grant.number} would have ended; it can only be declined or revoked", "already_expired")
     awaiting = tuple(holder for holder in grant.awaiting if holder != step.signer)
-    grant = replace(grant, awaiting=awaiting, status="requested" if awaiting else "active")
+    if awaiting:
+        step.save(b"g", grant.number, replace(grant, awaiting=awaiting))
+        return
+    _expect_active(step, grant)
+    grant = replace(grant, awaiting=(), status="active", valid_from=step.time)
     step.save(b"g", grant.number, grant)
-    if not awaiting:
-        _pay_flat(step, grant, _flat_prices(step, grant))
+    _pay_flat(step, grant, _flat_prices(step, grant))
+
+
+def _expect_active(step: Step, grant: Grant) -> None:
+    """Nobody is paid for a grant on what was contested or taken out since it was asked for."""
+    for number, _, _ in covered_assets(step.stage.coverage(grant.number)):
+        status = step.asset(number).status
+        expect(status == "active", f"asset {number} is {status} by now; the grant can only be declined or revoked")
 
 
 def _flat_prices(step: Step, grant: Grant) -> tuple[tuple[int, int], ...]:
@@ -271,16 +279,15 @@ def revoke_grant(step: Step, body: RevokeGrant) -> None:
     if grant.grantee != step.signer:
         _permit_holder(step, grant)
     if grant.status == "requested":
-        held = grant.paid + grant.budget
-        step.move(
-            grant_purse(grant.number),
-            account_purse(grant.grantee),
-            held,
-            "budget-return",
-            grant.number,
-            grant.grantee,
-        )
+        _give_back(step, grant)
     step.save(b"g", grant.number, replace(grant, status="revoked", revoked_at=step.time, awaiting=()))
+
+
+def _give_back(step: Step, grant: Grant) -> None:
+    """A request that never became a grant costs nothing and covers nothing."""
+    purse, held = account_purse(grant.grantee), grant.paid + grant.budget
+    step.move(grant_purse(grant.number), purse, held, "budget-return", grant.number, grant.grantee)
+    step.stage.put(number_key(b"G", grant.number), None)
 
 
 def _permit_holder(step: Step, grant: Grant) -> None:

@@ -216,7 +216,9 @@ def _count_session(step: Step, part: SessionRows, grants: dict[int, Grant | None
     step.put(number_key(b"S", step.signer, part.session), replace(state, rows=state.rows + len(part.payable)))
     payable = earliest(part.payable, _counted_rows(step, state))
     ends = [end for end in (grant.valid_until, grant.revoked_at, state.expires_at) if end]
-    until, since = min(ends) if ends else 0, step.time - step.params().row_late_us
+    params = step.params()
+    until = min(ends) if ends else 0
+    since = max(grant.valid_from - params.row_lag_us, step.time - params.row_late_us)
     if grant.model:
         return len(part.payable) - pay_calls(step, grant, state, payable, until, since)
     uses = uses_of(payable, until, since)
