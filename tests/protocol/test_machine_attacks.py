@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from audiera.protocol import keys
 from audiera.protocol.accesses import array_of
 from audiera.protocol.accesses.totals import USE, merge_uses, unpack_uses, uses_of
 from audiera.protocol.encoding import digest, encode
@@ -15,6 +16,8 @@ from audiera.protocol.transactions import (
     AnswerGrant,
     AuthorizeAppKey,
     Body,
+    ChangeKeys,
+    ChangePayout,
     ClaimPayouts,
     CloseRun,
     CommitRegistrations,
@@ -31,8 +34,10 @@ from audiera.protocol.transactions import (
     RevokeGrant,
     SettlePool,
     TransferAsset,
+    UndoKeyChange,
     VoteDispute,
     WithdrawAsset,
+    WithdrawCredits,
     commitment_leaf,
     domain,
     sign_transaction,
@@ -377,3 +382,30 @@ def test_nobody_sells_by_a_late_yes_what_is_no_longer_offered() -> None:
     world.refused("creator", AnswerGrant(grant=grant, agree=True), "wrong_state")
     world.do("lab", RevokeGrant(grant=grant))
     assert purse(world, "lab") == 100_000_000
+
+
+# ---------------------------------------------------------------- stolen keys and addresses
+
+
+def test_undoing_a_theft_of_keys_drops_the_thiefs_payout_address() -> None:
+    world, _ = market()
+    high, low, thief = (digest(name) for name in (b"high", b"low", b"thief"))
+    lab = world.people["lab"]
+    world.do("lab", ChangeKeys(control_keys=(keys.public_key(high), keys.public_key(low)), device_keys=()))
+    lab.seed = high
+    world.do("lab", ChangePayout(rail="test-faucet", commitment=digest(b"mine")), after=HOUR)
+    rotated = ChangeKeys(
+        control_keys=(keys.public_key(high), keys.public_key(low)), device_keys=(keys.public_key(thief),)
+    )
+    world.block(after=100 * HOUR)
+    assert world.attempt("lab", rotated, key=low).ok
+    assert world.attempt("lab", UndoKeyChange(), key=high).ok
+    account = world.machine.view().account(lab.number)
+    assert account is not None and account.payout is not None  # set before anything was stolen
+    stolen = ChangeKeys(control_keys=(keys.public_key(thief),), device_keys=())
+    assert world.attempt("lab", stolen, key=low).ok
+    mine = ChangePayout(rail="test-faucet", commitment=digest(b"theirs"))
+    assert world.attempt("lab", mine, key=thief, after=HOUR).ok
+    assert world.attempt("lab", UndoKeyChange(), key=high, after=70 * HOUR).ok
+    world.block(after=3 * HOUR)
+    world.refused("lab", WithdrawCredits(amount=1, rail="test-faucet"), "no_payout_address")

@@ -119,7 +119,7 @@ def undo_key_change(step: Step, _body: UndoKeyChange) -> None:
     """Restore the keys from before the oldest recent change that a lower key than the signer's made.
 
     The signer's rank is its rank in the list from before that change, so that a thief who removed the key cannot
-    keep its holder out.
+    keep its holder out. A payout address set since then is dropped too.
     """
     account = step.account(step.signer)
     for place, change in enumerate(_recent_changes(step, account)):
@@ -133,6 +133,7 @@ def undo_key_change(step: Step, _body: UndoKeyChange) -> None:
                 control_keys=change.control_keys,
                 device_keys=change.device_keys,
                 key_changes=_recent_changes(step, account)[:place],
+                payout=_payout_before(step, account, change),
             )
             step.save(b"a", account.number, restored)
             return
@@ -140,6 +141,12 @@ def undo_key_change(step: Step, _body: UndoKeyChange) -> None:
         "no change of keys by a lower key within 72 hours; only a higher control key may undo one",
         code="nothing_to_undo",
     )
+
+
+def _payout_before(step: Step, account: Account, change: KeyChange) -> PayoutAddress | None:
+    """The payout address, unless it was set after the change: whoever took the keys may have set it."""
+    set_at = account.payout.active_from - step.params().undo_window_us if account.payout is not None else 0
+    return account.payout if set_at < change.at else None
 
 
 def may_undo(account: Account, key: bytes) -> bool:
