@@ -137,23 +137,28 @@ class Proxy:
             each.close()
 
 
+Alter = Callable[[httpx2.Request, httpx2.Headers, bytes], tuple[Mapping[str, str], bytes]]
+"""Gets a request and its answer's headers and body; returns what the client is to see, or raises."""
+
+
 class Between(httpx2.BaseTransport):
     """Stands between a client and a node: sees each request, may alter its answer or lose it.
 
     Args:
-        alter: gets a request and its answer's headers and body; returns what the client is to see, or raises.
+        alter: what becomes of an answer.
+        before: sees a request before the node does; may raise.
     """
 
-    def __init__(
-        self, alter: Callable[[httpx2.Request, httpx2.Headers, bytes], tuple[Mapping[str, str], bytes]]
-    ) -> None:
+    def __init__(self, alter: Alter, before: Callable[[httpx2.Request], None] = lambda _: None) -> None:
         self._inner = httpx2.HTTPTransport()
         self._alter = alter
+        self._before = before
         self.requests: list[httpx2.Request] = []
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Ask the node, then alter its answer."""
         self.requests.append(request)
+        self._before(request)
         response = self._inner.handle_request(request)
         body = response.read()
         headers, content = self._alter(request, httpx2.Headers(response.headers), body)
@@ -165,17 +170,21 @@ class Between(httpx2.BaseTransport):
         self._inner.close()
 
 
-def lose_answers(to: str, times: int) -> Between:
-    """Loses that many answers of requests whose method and path begin so, after the node served them."""
+def lose_answers(to: str, times: int, *, is_served: bool = True) -> Between:
+    """Loses that many answers of requests whose method and path begin so, after the node served them or before."""
     left = [times]
 
-    def alter(request: httpx2.Request, headers: httpx2.Headers, body: bytes) -> tuple[Mapping[str, str], bytes]:
+    def lose(request: httpx2.Request) -> None:
         if f"{request.method} {request.url.path}".startswith(to) and left[0]:
             left[0] -= 1
             raise httpx2.ReadError("the connection was cut")
+
+    def alter(request: httpx2.Request, headers: httpx2.Headers, body: bytes) -> tuple[Mapping[str, str], bytes]:
+        if is_served:
+            lose(request)
         return headers, body
 
-    return Between(alter)
+    return Between(alter) if is_served else Between(alter, lose)
 
 
 # ---------------------------------------------------------------------- nodes

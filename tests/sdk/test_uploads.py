@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +11,7 @@ from audiera.protocol.errors import RequestError, Unavailable
 from audiera.protocol.ids import format_blob_id
 from audiera.sdk import Client, connect, make_identity, offers
 from audiera.sdk.offers import sheet_of
-from tests.sdk.house import Act, House, NodeProcess, sound
+from tests.sdk.house import Act, House, NodeProcess, lose_answers, sound
 
 
 @pytest.fixture(autouse=True)
@@ -151,14 +152,13 @@ def test_what_is_no_sound_is_refused_with_the_nodes_code(house: House, tmp_path:
     assert refused.value.code == "unsupported_type"
 
 
-def test_a_node_that_stays_away_is_given_up(
-    house: House, through: Client, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_that_stays_away_is_given_up(house: House, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(offers.time, "sleep", pauses.append)
-    house.proxy.judge = Judge("cut", tuple(range(1, 1_000)))
-    with pytest.raises(Unavailable):
-        through.upload(file)
+    monkeypatch.setattr(offers, "time", SimpleNamespace(sleep=pauses.append))
+    away = house.again(house.join(), lose_answers("PATCH /v1/uploads", 1_000, is_served=False))
+    with pytest.raises(Unavailable) as given_up:
+        away.upload(file)
+    assert given_up.value.code == "node_unreachable"
     assert len(pauses) == offers._TRIES - 1
     assert pauses == sorted(pauses)
 
