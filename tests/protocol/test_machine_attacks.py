@@ -10,7 +10,7 @@ from audiera.protocol.accesses.totals import USE, merge_uses, unpack_uses, uses_
 from audiera.protocol.encoding import digest, encode
 from audiera.protocol.errors import RecordError, TransactionError
 from audiera.protocol.merkle import leaf_hash, tree_root
-from audiera.protocol.records import CallPrice, GrantUsage, Interface, Params, Price, Rule, Split
+from audiera.protocol.records import BaseModel, CallPrice, GrantUsage, Interface, Params, Price, Rule, Split
 from audiera.protocol.state import number_key
 from audiera.protocol.transactions import (
     AnswerGrant,
@@ -409,3 +409,41 @@ def test_undoing_a_theft_of_keys_drops_the_thiefs_payout_address() -> None:
     assert world.attempt("lab", UndoKeyChange(), key=high, after=70 * HOUR).ok
     world.block(after=3 * HOUR)
     world.refused("lab", WithdrawCredits(amount=1, rail="test-faucet"), "no_payout_address")
+
+
+# ---------------------------------------------------------------- work that grows with what was prepared
+
+
+def bases(*models: int, share: int) -> dict[str, object]:
+    return {"base_models": tuple(BaseModel(model=model, share=share) for model in sorted(models))}
+
+
+def test_a_call_pays_a_woven_lineage_once_a_level_and_not_once_a_path() -> None:
+    """Four layers of 16 models, each on all of the layer below: 16^4 paths, 70,000 movements for one small call."""
+    world, server = market()
+    layer: list[int] = []
+    for _ in range(4):
+        fields = bases(*layer, share=625) if layer else {}
+        layer = [world.do("lab", model_body((), 0, **fields)).number for _ in range(16)]
+    woven = world.do("lab", model_body((), 0, **bases(*layer, share=625))).number
+    price = CallPrice(version=1, per_call=1_000_000)
+    world.do("lab", PublishEndpoint(model=woven, node=server.node.number, price=price))
+    session = server.open("app", world.grant("app", "call-model", model=woven, budget=1_000_000))
+    before = purse(world, "lab")
+    result = server.record(server.row(session, woven, op=4, units=0))
+    assert len(result.movements) <= 3 + 64
+    assert purse(world, "lab") == before + 850_000
+    more = [world.do("lab", model_body((), 0, **bases(model, share=1))).number for model in layer[:2]]
+    world.refused("lab", model_body((), 0, **bases(woven, *more, share=1)), "lineage_too_large")
+
+
+def test_a_lineage_is_paid_eight_levels_down_and_no_further() -> None:
+    world, server = market()
+    model = world.do("contributor", model_body((), 0)).number
+    for place in range(9):
+        model = world.do("creator" if place < 8 else "lab", model_body((), 0, **bases(model, share=10_000))).number
+    price = CallPrice(version=1, per_call=1_000_000)
+    world.do("lab", PublishEndpoint(model=model, node=server.node.number, price=price))
+    session = server.open("app", world.grant("app", "call-model", model=model, budget=1_000_000))
+    server.record(server.row(session, model, op=4, units=0))
+    assert (purse(world, "creator"), purse(world, "contributor")) == (850_000, 0)

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from audiera.protocol.accesses.rows import Array
 from audiera.protocol.accesses.totals import unique_values, use_list, uses_of
-from audiera.protocol.machine.step import NETWORK, Step, account_purse, grant_purse, model_purse
+from audiera.protocol.machine.step import NETWORK, Step, account_purse, found, grant_purse, model_purse
 from audiera.protocol.records import AppKey, CallPrice, Grant, Model, Split
 from audiera.protocol.records.money import MovementReason
 from audiera.protocol.revenue import divide_by_splits, take_fees
@@ -14,7 +14,7 @@ from audiera.protocol.state import SessionState
 from audiera.protocol.units import WHOLE
 
 _DEEPEST = 8
-"""How far down base models a payment is shared; what is left there stays with the developer."""
+"""How far down base models a payment is shared; what is left there stays with the models it reached."""
 
 
 def call_charge(price: CallPrice, calls: int, audio_seconds: int) -> int:
@@ -110,21 +110,28 @@ def _share_revenue(step: Step, grant: Grant, model: Model, amount: int) -> None:
     fees = take_fees(amount, params.network_fee, params.node_fee)
     step.move(purse, NETWORK, fees.network, "network-fee", model.number, grant.grantee)
     step.move(purse, account_purse(step.signer), fees.node, "node-fee", model.number, grant.grantee)
-    _pay_model(step, purse, model, fees.rest, grant.grantee, 0)
+    _pay_lineage(step, purse, model.number, fees.rest, grant.grantee)
 
 
-def _pay_model(step: Step, purse: str, model: Model, amount: int, payer: int, depth: int) -> None:
-    rest = amount
-    for base in model.base_models if depth < _DEEPEST else ():
-        found = step.stage.model(base.model)
-        share = amount * base.share // WHOLE
-        if found is not None and share:
-            _pay_model(step, purse, found, share, payer, depth + 1)
-            rest -= share
-    training = amount * model.training_share // WHOLE
-    step.move(purse, model_purse(model.number), training, "training-share", model.number, payer)
-    rest -= training
+def _pay_lineage(step: Step, purse: str, model: int, amount: int, payer: int) -> None:
+    """Share an amount level by level; a model that several others stand on is paid once a level, not once a path."""
+    level = {model: amount}
+    for depth in range(_DEEPEST + 1):
+        below: dict[int, int] = {}
+        for number in sorted(level):
+            reached, rest = found(step.stage.model(number), "model", number), level[number]
+            for base in reached.base_models if depth < _DEEPEST else ():
+                share = level[number] * base.share // WHOLE
+                below[base.model] = below.get(base.model, 0) + share
+                rest -= share
+            training = level[number] * reached.training_share // WHOLE
+            step.move(purse, model_purse(number), training, "training-share", number, payer)
+            _pay_developer(step, purse, reached, rest - training, payer, depth)
+        level = {number: part for number, part in below.items() if part}
+
+
+def _pay_developer(step: Step, purse: str, model: Model, amount: int, payer: int, depth: int) -> None:
+    reason: MovementReason = "developer-share" if depth == 0 else "base-model-share"
     splits = model.splits or (Split(account=model.developer, share=WHOLE),)
-    for part in divide_by_splits(rest, splits, model.id):
-        reason: MovementReason = "developer-share" if depth == 0 else "base-model-share"
+    for part in divide_by_splits(amount, splits, model.id):
         step.move(purse, account_purse(part.payee), part.amount, reason, model.number, payer)

@@ -20,6 +20,9 @@ from audiera.protocol.state import number_key
 from audiera.protocol.transactions import CloseRun, OpenRun, PublishEndpoint, PublishSnapshot, RegisterModel
 from audiera.protocol.units import I64_MAX, U64_MAX, WHOLE
 
+MAX_BASES = 64
+"""How many models one may stand on in all: each of its calls pays every one of them."""
+
 
 def check_publish_snapshot(body: PublishSnapshot) -> None:
     """What can be said of a snapshot without the state."""
@@ -182,11 +185,26 @@ def register_model(step: Step, body: RegisterModel) -> None:
         "share_too_small",
     )
     expect(bool(body.runs) or body.training_share == 0, "a training share needs runs to be paid to", "no_lineage")
-    for base in body.base_models:
-        found(step.stage.model(base.model), "model", base.model)
+    _check_bases(step, [base.model for base in body.base_models])
     for split in body.splits:
         step.account(split.account)
     _save_model(step, body)
+
+
+def _check_bases(step: Step, bases: list[int]) -> None:
+    """Every base model exists, and all that each call's payment has to reach are few enough for a block."""
+    reached: dict[int, None] = {}
+    waiting = list(bases)
+    while waiting and len(reached) <= MAX_BASES:
+        number = waiting.pop()
+        if number not in reached:
+            reached[number] = None
+            waiting += [base.model for base in found(step.stage.model(number), "model", number).base_models]
+    expect(
+        len(reached) <= MAX_BASES,
+        f"a model stands on at most {MAX_BASES} models, those of its base models counted",
+        "lineage_too_large",
+    )
 
 
 def _count_model(step: Step, run: Run) -> None:
