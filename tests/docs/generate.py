@@ -213,6 +213,17 @@ def machines() -> str:
     )
 
 
+def decisions() -> str:
+    """Every page of the decisions."""
+    return _table(
+        ("page", "decision"),
+        (
+            (f"[{page.name[:4]}]({page.name})", page.read_text(encoding="utf-8").partition("\n")[0].partition(": ")[2])
+            for page in sorted((DOCS / "adr").glob("[0-9]*.md"))
+        ),
+    )
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "command-line": command_line,
     "settings": settings,
@@ -224,6 +235,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "performance": performance,
     "baselines": baselines,
     "machines": machines,
+    "decisions": decisions,
 }
 """What can be generated, by name."""
 
