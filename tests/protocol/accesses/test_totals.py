@@ -12,6 +12,8 @@ from audiera.protocol.accesses.totals import (
     by_session,
     earliest,
     merge_uses,
+    pack_coverage,
+    shares_of,
     unpack_uses,
     use_list,
     uses_of,
@@ -100,3 +102,11 @@ def test_merging_uses_adds_up_asset_by_asset(
         for asset in sorted({*before, *more})
     ]
     assert merged == expected
+
+
+def test_an_asset_weighs_what_the_last_coverage_says() -> None:
+    first = pack_coverage([(3, 1_000, 0), (5, 1_000, 1), (9, 1_000, 0)])
+    second = pack_coverage([(5, 1_000, 0)])
+    covers = [(first, [10_000, 7]), (b"", []), (second, [20_000])]
+    assert shares_of([2, 3, 5, 9, 2**64 - 1], covers) == [0, 10_000, 20_000, 10_000, 0]
+    assert shares_of([5], covers[:2]) == [7]

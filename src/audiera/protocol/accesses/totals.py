@@ -162,6 +162,25 @@ def covered_assets(coverage: bytes) -> tuple[tuple[int, int, int], ...]:
     return tuple(zip(packed["asset"].tolist(), packed["duration_ms"].tolist(), packed["term"].tolist(), strict=True))
 
 
+def shares_of(assets: Sequence[int], covers: Sequence[tuple[bytes, Sequence[int]]]) -> list[int]:
+    """The license weight of each asset: by the last coverage that has it, 0 where none does.
+
+    Args:
+        assets: ledger numbers, at least one, ascending.
+        covers: packed coverages, each with the weights of its terms.
+    """
+    wanted = np.array(assets, dtype=np.uint64)
+    shares = np.zeros(len(wanted), dtype=np.int64)
+    for coverage, weights in covers:
+        covered = np.frombuffer(coverage, dtype=COVER)
+        if len(covered):
+            places = np.minimum(np.searchsorted(covered["asset"], wanted), len(covered) - 1)
+            matches = covered["asset"][places] == wanted
+            shares[matches] = np.array(weights, dtype=np.int64)[covered["term"][places[matches]]]
+    found: list[int] = shares.tolist()
+    return found
+
+
 class Sums(NamedTuple):
     """Totals of a use array."""
 

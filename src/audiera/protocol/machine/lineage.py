@@ -1,6 +1,6 @@
 """The weights by which a model's training data is paid: computed from the access log, never declared."""
 
-from audiera.protocol.accesses.totals import covered_assets
+from audiera.protocol.accesses.totals import shares_of
 from audiera.protocol.machine.step import found
 from audiera.protocol.merkle import sum_path
 from audiera.protocol.records import Model, Run, Settlement
@@ -15,16 +15,18 @@ def run_weights(view: StateView, run: Run) -> list[tuple[int, int]]:
     Returns:
         (asset, weight) ascending by asset; weights may be 0 for an asset opened for no time.
     """
-    shares: dict[int, int] = {}
-    for number in run.grants:
-        grant = found(view.grant(number), "grant", number)
-        weights = [
-            found(view.license(terms.license, terms.revision), "license", terms.license).terms.share_weight
-            for terms in grant.terms
-        ]
-        for asset, _, term in covered_assets(view.coverage(number)):
-            shares[asset] = weights[term]
-    return [(asset, use.audio_ms * shares.get(asset, 0)) for asset, use in view.run_uses(run.number)]
+    opened = [(asset, use.audio_ms) for asset, use in view.run_uses(run.number)]
+    if not opened:
+        return []
+    shares = shares_of([asset for asset, _ in opened], [_covered_weights(view, number) for number in run.grants])
+    return [(asset, audio_ms * share) for (asset, audio_ms), share in zip(opened, shares, strict=True)]
+
+
+def _covered_weights(view: StateView, number: int) -> tuple[bytes, list[int]]:
+    """A grant's packed coverage, and the license weight of each of its terms."""
+    terms = found(view.grant(number), "grant", number).terms
+    licenses = [found(view.license(agreed.license, agreed.revision), "license", agreed.license) for agreed in terms]
+    return view.coverage(number), [license_.terms.share_weight for license_ in licenses]
 
 
 def model_weights(view: StateView, model: Model) -> list[tuple[int, int]]:
