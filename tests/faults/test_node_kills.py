@@ -1,230 +1,388 @@
-"""A node killed at any moment loses no access it acknowledged, records none twice, and releases nothing unrecorded."""
+"""A node's process dies at any moment: every receipt it gave stands on the ledger once, no byte left without one."""
 
-import contextlib
+import base64
+import hashlib
 import os
 import random
-import signal
+import resource
+import shutil
+import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
 
-import msgspec
+import numpy as np
 import pytest
+from tests.faults.node_process import ANSWER_S, NodeProcess, Reader, Told
+from tests.node.house import ANYTHING, priced, sound
 
-from audiera.audio.compose import render_sample, write_audio
-from audiera.node.config import PREFIX
-from audiera.node.serve import READY_FILE, Ready
-from audiera.protocol.accesses import unpack_row
+from audiera.node.app import build
+from audiera.node.config import Settings
+from audiera.protocol.accesses import ROW_BYTES, open_batch, unpack_row
 from audiera.protocol.accesses.receipts import Receipt
-from audiera.protocol.api.usage import Access
+from audiera.protocol.accesses.rows import OP_RANGE, OP_WHOLE, Row
+from audiera.protocol.api import routes
 from audiera.protocol.errors import AudieraError
 from audiera.protocol.records import Grant
-from audiera.protocol.transactions import IssueGrant
-from audiera.sdk import Client, Identity, connect, make_identity, preset
-from audiera.services.ledger.fsck import check_ledger
+from audiera.protocol.transactions import IssueGrant, RecordAccesses, decode_transaction
+from audiera.sdk.identity import Identity
+from audiera.services.ledger.engines import open_solo
 from audiera.services.ledger.home import LedgerHome
 from audiera.services.ledger.replay import export_chain, replay
+from audiera.services.storage.waf import EXIT_SYNC_FAILED
 
-KILLS = 25
-READERS = 4
-PRICE = 1_000
-START_S = 60.0
+pytestmark = pytest.mark.slow
+
+KILLS = 26
+PRICE = 7
+BUDGET = 10_000_000
+QUICK = ("--batch-after", "20", "--analyzers", "1")
 
 
-class NodeProcess:
-    """A node in a process of its own, over a folder that outlives it."""
+@pytest.fixture
+def processes() -> Iterator[Callable[..., NodeProcess]]:
+    """Starts node processes; those that still run at the end are ended."""
+    begun: list[NodeProcess] = []
 
-    def __init__(self, home: Path) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-        self.log = home.parent / "node.log"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "audiera", "node", "--home", str(home), "--port", "0", "--batch-after", "50"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment,
+    def start(home: Path, *options: str, held: bool = False) -> NodeProcess:
+        begun.append(NodeProcess(home, *(options or QUICK), held=held))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        if process.is_running:
+            process.kill()
+
+
+class Stage:
+    """What the readers read."""
+
+    def __init__(self, node: NodeProcess, folder: Path) -> None:
+        creator, self.lab = node.person(), node.person()
+        self.contents: dict[int, bytes] = {}
+        with node.client(creator) as offering, node.client(self.lab) as lab:
+            for number, terms in ((500, ANYTHING), (501, priced(PRICE))):
+                data = sound(number, 10.0)
+                path = folder / f"{number}.wav"
+                path.write_bytes(data)
+                self.contents[offering.offer([path], terms)[0]] = data
+            lab.take_test_credits(2 * BUDGET)
+            self.free, self.paid = sorted(self.contents)
+            self.grants = tuple(
+                lab.grant(IssueGrant(purpose="train-generative", assets=assets, budget=BUDGET))
+                for assets in ((self.free,), (self.free, self.paid))
             )
-        self.address = self._address(home / READY_FILE)
 
-    def _address(self, file: Path) -> str:
-        end = time.monotonic() + START_S
-        while time.monotonic() < end and self.process.poll() is None:
-            with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
-                ready = msgspec.json.decode(file.read_bytes(), type=Ready)
-                if ready.process == self.process.pid:
-                    return ready.address
-            time.sleep(0.01)
-        self.end(signal.SIGKILL)
-        raise AssertionError(f"the node did not start; its log ends:\n{self.log.read_text()[-3_000:]}")
-
-    def end(self, number: signal.Signals) -> int:
-        """Send a signal and wait for the end; the exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(START_S)
+    def readers(self, node: NodeProcess, told: Told, seed: int) -> list[Reader]:
+        """Four readers at work."""
+        made = []
+        for number in range(4):
+            grant = self.grants[number % 2]
+            contents = {asset: self.contents[asset] for asset in grant.assets}
+            made.append(Reader(node, self.lab, grant, contents, told, seed * 10 + number))
+        for reader in made:
+            reader.start()
+        return made
 
 
-@contextlib.contextmanager
-def node_at(home: Path) -> Iterator[NodeProcess]:
-    """A node that is gone when the block ends, whatever happened in it."""
-    node = NodeProcess(home)
-    try:
-        yield node
-    finally:
-        if node.process.poll() is None:
-            node.end(signal.SIGKILL)
-
-
-class Readers:
-    """Threads that read as fast as they can until the node is gone, and keep every receipt that came with bytes."""
-
-    def __init__(self, address: str, identity: Identity, grant: Grant, sizes: dict[int, int], seed: int) -> None:
-        self.receipts: list[Receipt] = []
-        self.faults: list[Exception] = []
-        self._threads = [
-            threading.Thread(target=self._read, args=(address, identity, grant, sizes, random.Random(seed + place)))
-            for place in range(READERS)
-        ]
-
-    def _read(
-        self, address: str, identity: Identity, grant: Grant, sizes: dict[int, int], chance: random.Random
-    ) -> None:
-        assets = sorted(sizes)
-        try:
-            with connect(address, identity=identity) as client:
-                stream = client.open_stream(grant)
-                while True:
-                    asset = chance.choice(assets)
-                    delivered = stream.fetch(asset)  # verifies the receipt that came before the bytes
-                    assert len(delivered.data) == sizes[asset]
-                    self.receipts.append(delivered.receipt)
-        except AudieraError as gone:
-            if gone.code not in ("node_unreachable", "answer_invalid"):
-                self.faults.append(gone)
-        except Exception as fault:  # noqa: BLE001 - a thread tells the test what it met
-            self.faults.append(fault)
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for thread in self._threads:
-            thread.join(START_S)
-        assert not any(thread.is_alive() for thread in self._threads)
-
-
-class Market:
-    """What there is to read, and who reads it."""
-
-    def __init__(self, address: str, folder: Path) -> None:
-        folder.mkdir()
-        files = []
-        for seed in range(6):
-            file = folder / f"{seed}.wav"
-            file.write_bytes(write_audio(render_sample(seed, "tone"), 44_100, "wav"))
-            files.append(file)
-        with connect(address, identity=make_identity(), roles=("creator",)) as creator:
-            assets = creator.offer(files, preset("commercial", price=PRICE))
-            self.sizes = {number: creator.asset(number).asset.content.size for number in assets}
-        with connect(address, identity=make_identity()) as lab:
-            lab.take_test_credits(1_000_000_000)
-            body = IssueGrant(purpose="train-generative", assets=tuple(sorted(assets)), budget=900_000_000)
-            self.grant = lab.grant(body)
-            self.lab = lab.identity
-
-
-def all_accesses(client: Client) -> list[Access]:
-    """Everything the account used."""
-    found: list[Access] = []
-    after: int | None = None
-    while True:
-        part = client.account_history(limit=1_000, after=after)
-        found += part.accesses
-        after = part.next
-        if after is None:
-            return found
-
-
-def settled(client: Client, grant: Grant) -> list[Access]:
-    """Everything the account used, once nothing waits for the ledger any more."""
-    with client.open_stream(grant) as stream:
-        stream.flush()
-    height = client.head().height
-    end = time.monotonic() + START_S
-    while client.account_history(limit=1).height < height and time.monotonic() < end:
-        time.sleep(0.02)
-    return all_accesses(client)
-
-
-@pytest.mark.slow
-def test_no_kill_loses_doubles_or_releases_an_unrecorded_access(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    chance = random.Random(20)
-    with node_at(home) as node:
-        market = Market(node.address, tmp_path / "sounds")
-        assert node.end(signal.SIGTERM) == 0
-    receipts: list[Receipt] = []
-    for number in range(KILLS):
-        with (
-            node_at(home) as node,
-            Readers(node.address, market.lab, market.grant, market.sizes, 1_000 * number) as readers,
-        ):
-            time.sleep(chance.uniform(0.02, 0.5))  # the random moment
-            assert node.end(signal.SIGKILL) == -signal.SIGKILL
-        assert not readers.faults
-        receipts += readers.receipts
-    with node_at(home) as node:
-        with connect(node.address, identity=market.lab) as client:
-            accesses = settled(client, market.grant)
-            check_receipts(receipts, accesses)
-            check_sums(client, market, accesses)
-        assert node.end(signal.SIGTERM) == 0
-    check_chain(home, tmp_path / "chain.export")
-
-
-def check_receipts(receipts: list[Receipt], accesses: list[Access]) -> None:
-    """Every acknowledged access is on the ledger as its receipt says; each index is there exactly once."""
-    assert len(receipts) > KILLS  # the readers did read
-    by_index = {access.node_index: access for access in accesses}
-    assert len(by_index) == len(accesses)
-    assert sorted(by_index) == list(range(len(accesses)))
-    acknowledged = {receipt.index for receipt in receipts}
-    assert len(acknowledged) == len(receipts)  # no two answers stood for one record
-    for receipt in receipts:
-        row = unpack_row(receipt.page[:64])
-        found = by_index[receipt.index]
-        assert (found.t, found.asset, found.consumer, found.grant, found.session, found.bytes) == (
-            row.t,
-            row.asset,
-            row.consumer,
-            row.grant,
-            row.session,
-            row.bytes,
+def rows_on_ledger(home: Path) -> dict[int, Row]:
+    """Every row of the node on the ledger of a stopped node, by its index; none twice."""
+    found: dict[int, Row] = {}
+    with pytest.MonkeyPatch.context():
+        ledger = open_solo(
+            home / "ledger",
+            genesis=None,
+            seed=(home / "keys" / "validator.key").read_bytes(),
+            now=lambda: time.time_ns() // 1_000,
+            entropy=os.urandom,
         )
+    try:
+        chain_id = ledger.genesis.chain_id
+        for result in ledger.follow(1):
+            for data in ledger.block(result.height).transactions:
+                body = decode_transaction(data, len(data)).envelope.body
+                if not isinstance(body, RecordAccesses):
+                    continue
+                batch = open_batch(body.batch, chain_id=chain_id)
+                for place, position in enumerate(np.argsort(batch.rows["t"], kind="stable")):
+                    index = batch.header.first_index + place
+                    assert index not in found, f"row {index} stands on the ledger twice"
+                    found[index] = unpack_row(batch.rows[int(position)].tobytes())
+    finally:
+        ledger.close()
+    return found
 
 
-def check_sums(client: Client, market: Market, accesses: list[Access]) -> None:
-    """Usage, money and records are one."""
-    answer = client.grant_info(market.grant.number)
-    assert answer.usage.accesses == len(accesses)
-    assert answer.usage.bytes == sum(access.bytes for access in accesses)
-    assert answer.usage.spent == PRICE * len(accesses)
-    assert answer.budget_left == market.grant.budget - answer.usage.spent
-    assert client.credits().total == 0
-    (total,) = client.usage_totals(consumer=client.account).totals
-    assert (total.accesses, total.bytes) == (answer.usage.accesses, answer.usage.bytes)
+def check_told(home: Path, told: Told) -> dict[int, Row]:
+    """Every receipt stands on the ledger with what it said; the rows have no gap."""
+    rows = rows_on_ledger(home)
+    assert sorted(rows) == list(range(len(rows))) or sorted(rows) == list(range(1, len(rows) + 1))
+    lost = {index: row for index, row in told.rows.items() if rows.get(index) != row}
+    assert lost == {}
+    assert told.twice == []
+    assert told.without == 0
+    return rows
 
 
-def check_chain(home: Path, export: Path) -> None:
-    """The ledger is in order, and its blocks executed again give the same state."""
-    report = check_ledger(home / "ledger")
-    assert report.findings == ()
-    with LedgerHome(home / "ledger", genesis=None, entropy=os.urandom) as ledger:
-        stands = export_chain(ledger, export)
-    assert replay(export, expected=stands).app_hash == report.app_hash
+def check_ledger(home: Path, stage: Stage, rows: dict[int, Row]) -> None:
+    """Grants are used by their rows and nothing else; the chain is in order and executes to the same state."""
+    done = subprocess.run(
+        [sys.executable, "-m", "audiera", "ledger", "fsck", "--home", str(home)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "in order" in done.stdout
+    node = build(Settings(home=home))
+    try:
+        state, head = node.parts.ledger.state(), node.parts.ledger.head()
+        for grant in stage.grants:
+            mine = [row for row in rows.values() if row.grant == grant.number and row.op in (OP_WHOLE, OP_RANGE)]
+            usage = state.grant_usage(grant.number)
+            assert (usage.accesses, usage.bytes) == (len(mine), sum(row.bytes for row in mine))
+            assert usage.spent == PRICE * sum(row.asset == stage.paid for row in mine)
+        assert sum(balance for _, balance in state.balances()) == 0
+        assert head.records == len(rows)
+        assert state.node(node.parts.account).next_index in (len(rows), len(rows) + 1)
+    finally:
+        node.close()
+    file = home.parent / "chain.export"
+    with LedgerHome(home / "ledger", genesis=None, entropy=os.urandom) as opened:
+        exported = export_chain(opened, file)
+    replayed = replay(file)
+    assert (replayed.height, replayed.app_hash) == (exported.height, exported.app_hash)
+
+
+def check_proofs(node: NodeProcess, stage: Stage, told: dict[int, Row]) -> None:
+    """The newest receipts of the life before are proved by this one."""
+    with node.client(stage.lab) as client:
+        with client.open_stream(stage.grants[0]) as stream:
+            stream.fetch(stage.free, 0, 1)
+        account = client.node().account
+        for index in sorted(told)[-6:]:
+            trail = client.trail(account, index) if client.wait_for_record(account, index) else None
+            assert trail is not None
+            row = told[index]
+            seen = trail.access
+            assert (seen.asset, seen.bytes, seen.session, seen.grant, seen.t) == (
+                row.asset,
+                row.bytes,
+                row.session,
+                row.grant,
+                row.t,
+            )
+
+
+def die_while_reading(node: NodeProcess, readers: list[Reader], told: Told, moments: random.Random) -> None:
+    """Kill a node anywhere between two of its answers."""
+    wanted = len(told.rows) + moments.randrange(0, 160)
+    end = time.monotonic() + ANSWER_S
+    while len(told.rows) < wanted and any(reader.is_alive() for reader in readers):
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    for _ in range(moments.randrange(50_000)):
+        pass
+    node.kill()
+    for reader in readers:
+        reader.join(ANSWER_S)
+        assert not reader.is_alive()
+        assert reader.fault is None, reader.fault
+
+
+def test_receipts_survive_kills_at_random_moments(tmp_path: Path, processes: Callable[..., NodeProcess]) -> None:
+    home, told, moments = tmp_path / "home", Told(), random.Random(11)
+    node = processes(home).wait_until_ready()
+    stage = Stage(node, tmp_path)
+    kills_while_reading = 0
+    for life in range(KILLS):
+        after = processes(home, held=True)  # reads its program while this life goes on
+        before = dict(told.rows)
+        if life % 5 == 4:  # a life that ends in its start, which takes up what waits
+            time.sleep(moments.random() * 0.6)
+            node.kill()
+        else:
+            if not node.url:
+                node.wait_until_ready()
+            die_while_reading(node, stage.readers(node, told, life), told, moments)
+            kills_while_reading += len(told.rows) > len(before)
+        node = after.let_go()
+        if life % 4 == 0:
+            node.wait_until_ready()
+            check_proofs(node, stage, {index: row for index, row in told.rows.items() if index not in before})
+    if not node.url:
+        node.wait_until_ready()
+    node.ask_to_end()
+    assert node.wait() == 0, node.said
+    assert kills_while_reading >= KILLS // 2
+    assert len(told.rows) > 400
+    check_ledger(home, stage, check_told(home, told))
+
+
+def test_an_upload_goes_on_after_kills_at_its_chunks(tmp_path: Path, processes: Callable[..., NodeProcess]) -> None:
+    home = tmp_path / "home"
+    node = processes(home).wait_until_ready()
+    identity = node.person()
+    data = sound(510, 8.0)
+    path = tmp_path / "long.wav"
+    path.write_bytes(data)
+    with node.client(identity) as client:
+        transport = client._transport
+        name = base64.b64encode(path.name.encode()).decode()
+        headers = {"Tus-Resumable": "1.0.0", "Upload-Length": str(len(data)), "Upload-Metadata": f"filename {name}"}
+        upload = transport.send(routes.CREATE_UPLOAD, headers=headers).headers["Location"].rpartition("/")[2]
+    size, offset = -(-len(data) // 5), 0
+    for kill in range(4):
+        with node.client(identity) as client:
+            assert client.uploads.offset(upload) == offset
+            sent = {
+                "Tus-Resumable": "1.0.0",
+                "Content-Type": "application/offset+octet-stream",
+                "Upload-Offset": str(offset),
+            }
+            piece = data[offset : offset + size]
+            if kill % 2:  # the connection is cut in the middle of the piece, and the node dies with it
+                cut_in_the_middle(node, identity, upload, offset, piece)
+            else:
+                answer = client._transport.send(routes.APPEND_UPLOAD, {"id": upload}, content=piece, headers=sent)
+                assert int(answer.headers["Upload-Offset"]) == offset + len(piece)
+        node.kill()
+        confirmed = offset + (0 if kill % 2 else len(piece))
+        node = processes(home).wait_until_ready()
+        with node.client(identity) as client:
+            found = client.uploads.offset(upload)
+        assert found is not None and confirmed <= found <= offset + len(piece)
+        offset = found
+    with node.client(identity) as client:
+        uploaded = client.uploads.send(path, resume=upload)
+        assert uploaded.report.size == len(data)
+        node_blobs = home / "blobs"
+        assert any(node_blobs.rglob("*"))
+        assert list((home / "uploads").iterdir()) == []
+        asset = client.register([registration(uploaded, client.publish_license(ANYTHING))])[0]
+        grant = client.grant(IssueGrant(purpose="train-generative", assets=(asset,)))
+        with client.open_stream(grant) as stream:
+            assert hashlib.sha256(stream.fetch(asset).data).digest() == hashlib.sha256(data).digest()
+
+
+def registration(uploaded: object, license_: int) -> object:
+    """What is registered of an upload."""
+    from audiera.sdk.offers import Registration, sheet_of
+
+    return Registration(uploaded=uploaded, license=license_, sheet=sheet_of(uploaded))  # type: ignore[arg-type]
+
+
+def cut_in_the_middle(node: NodeProcess, identity: Identity, upload: str, offset: int, piece: bytes) -> None:
+    """Send half of what a request says it has."""
+    from audiera.sdk.transport import mint_token
+
+    host, port = node.url.removeprefix("http://").split(":")
+    lines = [
+        f"PATCH {routes.APPEND_UPLOAD.url(id=upload)} HTTP/1.1",
+        f"Host: {host}:{port}",
+        f"Authorization: Bearer {mint_token(identity, now_s=int(time.time()))}",
+        "Tus-Resumable: 1.0.0",
+        "Content-Type: application/offset+octet-stream",
+        f"Upload-Offset: {offset}",
+        f"Content-Length: {len(piece)}",
+        "",
+        "",
+    ]
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall("\r\n".join(lines).encode() + piece[: len(piece) // 2])
+
+
+def test_a_node_asked_to_end_under_load_posts_everything(tmp_path: Path, processes: Callable[..., NodeProcess]) -> None:
+    home, told = tmp_path / "home", Told()
+    node = processes(home, "--batch-after", "60000", "--analyzers", "1").wait_until_ready()
+    stage = Stage(node, tmp_path)
+    readers = stage.readers(node, told, 1)
+    end = time.monotonic() + ANSWER_S
+    while len(told.rows) < 100:
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    node.ask_to_end()
+    assert node.wait() == 0, node.said
+    for reader in readers:
+        reader.join(ANSWER_S)
+        assert reader.fault is None, reader.fault
+    assert "Traceback" not in node.said, node.said
+    rows = check_told(home, told)
+    opened = build(Settings(home=home))
+    try:
+        assert not opened.parts.meter.unsealed
+        assert opened.parts.meter.next_index in (len(rows), len(rows) + 1)
+    finally:
+        opened.close()
+
+
+def test_a_second_node_and_a_taken_port_are_refused_in_words(
+    tmp_path: Path, processes: Callable[..., NodeProcess]
+) -> None:
+    node = processes(tmp_path / "home").wait_until_ready()
+    second = processes(tmp_path / "home")
+    third = processes(tmp_path / "other", "--port", node.url.rpartition(":")[2])
+    for process, code, words in (
+        (second, "folder_in_use", f"already open in process {node.pid}"),
+        (third, "port_taken", "choose another port"),
+    ):
+        assert process.wait() == 1
+        assert code in process.said and words in process.said
+        assert "Traceback" not in process.said
+    with node.client() as client:
+        assert client.node().account
+    assert not (tmp_path / "other").exists()
+
+
+def test_what_a_node_cannot_start_with_is_said_in_words(tmp_path: Path, processes: Callable[..., NodeProcess]) -> None:
+    home = tmp_path / "home"
+    build(Settings(home=home)).close()
+    damaged, exposed = tmp_path / "damaged", tmp_path / "exposed"
+    for other in (damaged, exposed):
+        shutil.copytree(home, other)
+    (damaged / "keys" / "device.key").write_bytes(b"short")
+    (exposed / "keys" / "device.key").chmod(0o644)
+    begun = {
+        "secret_damaged": (processes(damaged), ["32 secret bytes", "device.key"]),
+        "secret_exposed": (processes(exposed), ["chmod 600"]),
+        "configuration_invalid": (
+            processes(home, "--threads", "0", "--faucet", "perhaps", "--log-level", "loud"),
+            ["threads is", "faucet is", "log_level is"],
+        ),
+        "home_unusable": (processes(home / "lock"), ["a folder of its own"]),
+    }
+    for code, (process, words) in begun.items():
+        assert process.wait() == 1
+        assert code in process.said
+        assert all(each in process.said for each in words), process.said
+        assert "Traceback" not in process.said
+
+
+def test_a_full_disk_ends_releasing_and_loses_nothing(tmp_path: Path, processes: Callable[..., NodeProcess]) -> None:
+    home, told = tmp_path / "home", Told()
+    node = processes(home).wait_until_ready()
+    stage = Stage(node, tmp_path)
+    grant: Grant = stage.grants[0]
+    with node.client(stage.lab) as client:
+        account = client.node().account
+        stream = client.open_stream(grant)
+        for at in range(20):
+            delivered = stream.fetch(stage.free, at, 10)
+            told.rows[delivered.index] = row_of(delivered.receipt)
+        client.wait_for_record(account, max(told.rows))
+        resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        with pytest.raises(AudieraError) as refused:
+            stream.fetch(stage.free, 0, 10)
+        assert refused.value.code == "node_unreachable"  # it ends before it answers
+    assert node.wait() == EXIT_SYNC_FAILED, node.said
+    assert "waf.sync_failed" in node.said
+    again = processes(home).wait_until_ready()
+    check_proofs(again, stage, told.rows)
+    again.ask_to_end()
+    assert again.wait() == 0
+    check_ledger(home, stage, check_told(home, told))
+
+
+def row_of(receipt: Receipt) -> Row:
+    """The row of a receipt that was verified before."""
+    at = receipt.position % receipt.group.k * ROW_BYTES
+    return unpack_row(receipt.page[at : at + ROW_BYTES])

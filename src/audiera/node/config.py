@@ -149,7 +149,7 @@ def _fields() -> dict[str, tuple[Any, About]]:
 def _read_file(path: Path, errors: list[str]) -> dict[str, object]:
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # a home that is no folder is told at the start
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as cause:
         errors.append(f"{path}: cannot be read: {cause}")
