@@ -208,12 +208,12 @@ def test_who_stops_it_in_the_middle_finds_nothing_left(tmp_path: Path, temporary
     node = node_of(temporary)
     demo.send_signal(number)
     code = reader.end()
-    assert "stopped before it was done" in reader.text
-    assert "Traceback" not in reader.text
     is_left = is_running(node)
     if is_left:
         os.kill(node, signal.SIGKILL)
     assert (code, is_left) == (1, False)
+    assert "stopped before it was done" in reader.text
+    assert "Traceback" not in reader.text
 
 
 def test_too_little_music_is_said_before_anything_is_started(tmp_path: Path, temporary: Path) -> None:
