@@ -21,6 +21,7 @@ from audiera.protocol.transactions import (
     ClaimPayouts,
     CloseRun,
     CommitRegistrations,
+    CreateAccount,
     DepositCredits,
     Envelope,
     IssueGrant,
@@ -42,7 +43,7 @@ from audiera.protocol.transactions import (
     domain,
     sign_transaction,
 )
-from tests.protocol.world import CHAIN, SECOND, Server, World, content_of, genesis_of
+from tests.protocol.world import CHAIN, SECOND, Server, World, content_of, genesis_of, seed_of
 
 HOUR = 3_600 * SECOND
 FREE = Rule(purpose="train-generative", verdict="allow", commercial=True)
@@ -447,3 +448,26 @@ def test_a_lineage_is_paid_eight_levels_down_and_no_further() -> None:
     session = server.open("app", world.grant("app", "call-model", model=model, budget=1_000_000))
     server.record(server.row(session, model, op=4, units=0))
     assert (purse(world, "creator"), purse(world, "contributor")) == (850_000, 0)
+
+
+# ---------------------------------------------------------------- squatted keys
+
+
+def test_a_key_the_network_names_is_bound_only_by_itself() -> None:
+    """They are known before they are used; bound elsewhere, there would be no moderator and no deposit for ever."""
+    world = World()
+    squatter = world.join("squatter")
+    for name in ("moderator", "faucet"):
+        key = keys.public_key(seed_of(name))
+        other = keys.public_key(digest(b"other"))
+        creation = CreateAccount(kind="person", roles=(), control_keys=(other, key), device_keys=(), profile=bytes(32))
+        envelope = Envelope(domain=domain(CHAIN), account=0, sequence=0, key=other, body=creation)
+        (result,) = world.block(sign_transaction(digest(b"other"), envelope))
+        assert result.code == "not_permitted"
+        world.refused("squatter", ChangeKeys(control_keys=(squatter.key,), device_keys=(key,)), "not_permitted")
+        world.join(name)
+    moderator = world.people["moderator"]
+    device = keys.public_key(digest(b"phone"))
+    world.do("moderator", ChangeKeys(control_keys=(moderator.key,), device_keys=(device,)))
+    account = world.machine.view().account(moderator.number)
+    assert account is not None and account.device_keys == (device,)

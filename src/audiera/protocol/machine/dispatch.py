@@ -31,8 +31,8 @@ class Handler(NamedTuple):
 
 HANDLERS: Final[dict[type, Handler]] = {
     tx.CreateAccount: Handler(people.check_create_account, None, people.create_account),
-    tx.ChangeKeys: Handler(people.check_change_keys, people.change_keys),
-    tx.UndoKeyChange: Handler(_nothing_to_check, people.undo_key_change, None, by_any_key=True),
+    tx.ChangeKeys: Handler(people.check_change_keys, None, people.change_keys),
+    tx.UndoKeyChange: Handler(_nothing_to_check, None, people.undo_key_change, by_any_key=True),
     tx.ChangeProfile: Handler(people.check_change_profile, people.change_profile),
     tx.ChangePayout: Handler(people.check_change_payout, people.change_payout),
     tx.AuthorizeAppKey: Handler(people.check_authorize_app_key, people.authorize_app_key),

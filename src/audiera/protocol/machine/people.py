@@ -54,7 +54,7 @@ def create_account(step: Step, body: CreateAccount, genesis: Genesis) -> None:
     for guardian in body.guardians.accounts if body.guardians is not None else ():
         step.account(guardian)
     number = step.assign_number()
-    _bind_keys(step, number, (), body.control_keys + body.device_keys)
+    _bind_keys(step, number, (), body.control_keys + body.device_keys, genesis)
     roles = body.roles
     if body.control_keys[0] in genesis.moderators:
         roles = (*roles, "moderator")
@@ -74,13 +74,17 @@ def create_account(step: Step, body: CreateAccount, genesis: Genesis) -> None:
     step.save(b"a", number, account)
 
 
-def _bind_keys(step: Step, account: int, old: tuple[bytes, ...], new: tuple[bytes, ...]) -> None:
+def _bind_keys(step: Step, account: int, old: tuple[bytes, ...], new: tuple[bytes, ...], genesis: Genesis) -> None:
+    """Give keys to an account; those the genesis names, known to all, only to the account that they sign for."""
+    named = genesis.moderators + tuple(authority.key for authority in genesis.authorities)
     for key in old:
         step.stage.put(b"k" + key, None)
         step.stage.put_u64(b"o" + key, account)
     for key in new:
         owner = step.stage.account_of_key(key) or _awaited_by(step, key)
         expect(owner in (None, account), f"a key already belongs to account {owner}; make a new one", "key_taken")
+        own = key == step.key or key in old or owner == account
+        permit(own or key not in named, "the network names this key, so it signs its account's creation itself")
         step.stage.put_u64(b"k" + key, account)
 
 
@@ -93,7 +97,7 @@ def _awaited_by(step: Step, key: bytes) -> int | None:
     return number if any(key in change.control_keys + change.device_keys for change in recent) else None
 
 
-def change_keys(step: Step, body: ChangeKeys) -> None:
+def change_keys(step: Step, body: ChangeKeys, genesis: Genesis) -> None:
     """Replace an account's keys; what a lower key does a higher one may undo for 72 hours."""
     account = step.account(step.signer)
     rank = _control_rank(account, step.key)
@@ -105,7 +109,8 @@ def change_keys(step: Step, body: ChangeKeys) -> None:
         )
     expect(len(recent) < 8, "eight changes of keys within 72 hours are the most", "too_many_changes")
     change = KeyChange(at=step.time, by_rank=rank, control_keys=account.control_keys, device_keys=account.device_keys)
-    _bind_keys(step, account.number, account.control_keys + account.device_keys, body.control_keys + body.device_keys)
+    current = account.control_keys + account.device_keys
+    _bind_keys(step, account.number, current, body.control_keys + body.device_keys, genesis)
     changed = replace(
         account,
         control_keys=body.control_keys,
@@ -115,7 +120,7 @@ def change_keys(step: Step, body: ChangeKeys) -> None:
     step.save(b"a", account.number, changed)
 
 
-def undo_key_change(step: Step, _body: UndoKeyChange) -> None:
+def undo_key_change(step: Step, _body: UndoKeyChange, genesis: Genesis) -> None:
     """Restore the keys from before the oldest recent change that a lower key than the signer's made.
 
     The signer's rank is its rank in the list from before that change, so that a thief who removed the key cannot
@@ -127,7 +132,7 @@ def undo_key_change(step: Step, _body: UndoKeyChange) -> None:
             continue
         if change.control_keys.index(step.key) < change.by_rank:
             current = account.control_keys + account.device_keys
-            _bind_keys(step, account.number, current, change.control_keys + change.device_keys)
+            _bind_keys(step, account.number, current, change.control_keys + change.device_keys, genesis)
             restored = replace(
                 account,
                 control_keys=change.control_keys,
