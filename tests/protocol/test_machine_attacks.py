@@ -10,7 +10,7 @@ from audiera.protocol.accesses.totals import USE, merge_uses, unpack_uses, uses_
 from audiera.protocol.encoding import digest, encode
 from audiera.protocol.errors import RecordError, TransactionError
 from audiera.protocol.merkle import leaf_hash, tree_root
-from audiera.protocol.records import BaseModel, CallPrice, GrantUsage, Interface, Params, Price, Rule, Split
+from audiera.protocol.records import BaseModel, CallPrice, GrantUsage, Interface, Params, Price, Rule, Split, Terms
 from audiera.protocol.state import number_key
 from audiera.protocol.transactions import (
     AnswerGrant,
@@ -28,6 +28,8 @@ from audiera.protocol.transactions import (
     OpenDispute,
     OpenRun,
     PublishEndpoint,
+    PublishLicense,
+    RecordAccesses,
     RegisterAsset,
     RegisterModel,
     ReturnBudget,
@@ -471,3 +473,25 @@ def test_a_key_the_network_names_is_bound_only_by_itself() -> None:
     world.do("moderator", ChangeKeys(control_keys=(moderator.key,), device_keys=(device,)))
     account = world.machine.view().account(moderator.number)
     assert account is not None and account.device_keys == (device,)
+
+
+# ---------------------------------------------------------------- what validators must agree on
+
+
+def test_what_a_refusal_says_in_words_is_no_part_of_the_results_hash() -> None:
+    world, server = market()
+    asset = world.asset("creator", world.license("creator", FREE))
+    session = server.open("lab", world.grant("lab", "train-generative", assets=(asset,)))
+    batch = server.batch([server.row(session, asset), server.row(session, asset)])
+    result = world.attempt("node", RecordAccesses(batch=batch[:-70] + bytes(6) + batch[-64:]))
+    assert not result.ok and result.message
+    assert replace(result, message="in other words").header_data() == result.header_data()
+    assert replace(result, code="other").header_data() != result.header_data()
+
+
+def test_only_batches_may_be_larger_than_a_transaction() -> None:
+    world, _ = market(max_transaction_bytes=2_000)
+    large = OpenRun(grants=tuple(range(10**15, 10**15 + 64)))
+    terms = tuple(replace(FREE, territories=tuple(f"A{letter}" for letter in "BCDEFGH")) for _ in range(40))
+    assert world.attempt("lab", large).code == "unknown_object"
+    assert world.attempt("lab", PublishLicense(terms=Terms(rules=terms))).code == "transaction_too_large"

@@ -1,5 +1,7 @@
 """What executing a block comes to: the same on every machine, saved beside the block, read by all followers."""
 
+from msgspec.structs import replace
+
 from audiera.protocol.encoding import digest_of
 from audiera.protocol.records import (
     Account,
@@ -100,8 +102,11 @@ class TransactionResult(Record, frozen=True, kw_only=True):
         return self.code == OK
 
     def header_data(self) -> bytes:
-        """What the block header's results hash commits to for this transaction."""
-        return digest_of(self)
+        """What the block header's results hash commits to for this transaction.
+
+        Not the message: it may quote a library, and validators with another version of it must not disagree.
+        """
+        return digest_of(replace(self, message=""))
 
 
 class BlockResult(Record, frozen=True, kw_only=True):

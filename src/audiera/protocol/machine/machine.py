@@ -16,6 +16,7 @@ from audiera.protocol.results import BlockResult, TransactionResult
 from audiera.protocol.state import Stage, StateStore, StateTree, StateView, changed_buckets, number_key
 from audiera.protocol.transactions import (
     CreateAccount,
+    RecordAccesses,
     Transaction,
     decode_transaction,
     domain,
@@ -137,6 +138,11 @@ class Machine:
         if envelope.domain != self._domain:
             raise TransactionError(
                 f"signed for {envelope.domain[:80]!r}, this chain is {self._domain!r}", code="wrong_chain"
+            )
+        if not isinstance(envelope.body, RecordAccesses) and len(transaction) > limits.max_transaction_bytes:
+            raise TransactionError(
+                f"a transaction has at most {limits.max_transaction_bytes} bytes, got {len(transaction)}",
+                code="transaction_too_large",
             )
         is_creation = isinstance(envelope.body, CreateAccount)
         if is_creation != (envelope.account == 0) or (is_creation and envelope.sequence != 0):
