@@ -44,22 +44,33 @@ def _places(trees: dict[Path, ast.Module]) -> dict[str, set[int]]:
 def _given(node: ast.AST, places: dict[str, set[int]]) -> Iterator[str]:
     """The codes a node of the tree gives."""
     if isinstance(node, ast.Call):
-        for keyword in node.keywords:
-            if keyword.arg == "code":
-                yield from _texts(keyword.value)
-        for place in places.get(_name(node.func), ()):
-            if len(node.args) > place:
-                yield from _texts(node.args[place])
+        yield from _given_in_call(node, places)
     elif isinstance(node, ast.Assign | ast.AnnAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         if any(isinstance(target, ast.Name) and target.id in _NAMES for target in targets):
             yield from _texts(node.value)
     elif isinstance(node, ast.FunctionDef):
-        every = node.args.args + node.args.kwonlyargs
-        defaults = [None] * (len(node.args.args) - len(node.args.defaults)) + node.args.defaults + node.args.kw_defaults
-        for argument, default in zip(every, defaults, strict=True):
-            if argument.arg == "code":
-                yield from _texts(default)
+        yield from _given_as_default(node)
+
+
+def _given_in_call(node: ast.Call, places: dict[str, set[int]]) -> Iterator[str]:
+    for keyword in node.keywords:
+        if keyword.arg == "code":
+            yield from _texts(keyword.value)
+    for place in places.get(_name(node.func), ()):
+        if len(node.args) > place:
+            yield from _texts(node.args[place])
+
+
+def _given_as_default(node: ast.FunctionDef) -> Iterator[str]:
+    named = node.args.args[len(node.args.args) - len(node.args.defaults) :]
+    pairs = [
+        *zip(named, node.args.defaults, strict=True),
+        *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
+    ]
+    for argument, default in pairs:
+        if argument.arg == "code":
+            yield from _texts(default)
 
 
 def _kinds(tree: ast.Module) -> Iterator[str]:

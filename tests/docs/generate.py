@@ -196,6 +196,10 @@ def baselines() -> str:
     )
 
 
+def _machine(found: dict[str, Any]) -> str:
+    return f"{found['processor']}; {found['cores']} cores; {found['system']}; {found['python']}"
+
+
 def machines() -> str:
     """Where and when the figures were measured."""
     return _table(
@@ -205,8 +209,7 @@ def machines() -> str:
                 f"`{name}`",
                 result["measured"],
                 result["commit"],
-                f"{result['machine']['processor']}; {result['machine']['cores']} cores; {result['machine']['system']}; "
-                f"{result['machine']['python']}",
+                _machine(result["machine"]),
             )
             for name, result in _results().items()
         ),
