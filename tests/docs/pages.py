@@ -33,7 +33,8 @@ class Block(NamedTuple):
     """The file it is said to be, when the line before ends with a name in backquotes and a colon."""
 
     def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        place = self.page.relative_to(ROOT) if self.page.is_relative_to(ROOT) else self.page
+        return f"{place}:{self.line}"
 
 
 def pages() -> list[Path]:
