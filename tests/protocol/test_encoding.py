@@ -179,3 +179,21 @@ def test_a_digest_is_of_the_bytes():
     record = Sample(data=b"", text="", items=(), number=0)
     assert digest_of(record) == digest(encode(record))
     assert digest(b"").hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_record_with_none_comes_back():
+    assert encode({"a": None}) == b"\xa1\x61a\xf6"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x82" + b"\x81" * 20 + b"\x19\x01",
+        b"\x81" * 20 + b"\xff",
+        b"\xd8\x2a" * 20 + b"\x81" * 20,
+    ],
+    ids=["ends inside a length", "has an indefinite length", "tags nest too deeply"],
+)
+def test_deep_bytes_that_end_too_early_are_refused(data):
+    with pytest.raises(EncodingError):
+        check_depth(data)

@@ -322,3 +322,30 @@ def test_what_cannot_be_sealed_is_refused():
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=50))
 def test_sums_are_exact_beyond_64_bits(values):
     assert exact_sum(np.array(values, dtype=np.uint64)) == sum(values)
+
+
+def test_a_header_of_another_length_is_none():
+    with pytest.raises(BatchError, match="192 bytes"):
+        decode_header(bytes(191))
+
+
+def test_columns_beyond_any_rows_and_sections_that_do_not_fill_are_refused():
+    data = batch_bytes(plain_rows(20))
+    with pytest.raises(BatchError) as refused:
+        open_batch(with_columns(data, bytes(200_000)), chain_id=CHAIN)
+    assert refused.value.code == "columns_size"
+    longer = resealed(data[HEADER_BYTES:-64] + b"\x00", data[:HEADER_BYTES])
+    with pytest.raises(BatchError) as refused:
+        open_batch(longer, chain_id=CHAIN)
+    assert refused.value.code == "batch_cut_short"
+
+
+def test_a_section_that_is_no_list_of_sessions_is_refused():
+    data = batch_bytes(plain_rows(20))
+    _, marked, columns = sections_of(data)
+    opened = b"\xa0"
+    parts = [len(part).to_bytes(4, "little") + part for part in (opened, marked, columns)]
+    header = data[:96] + digest(parts[0] + parts[1]) + data[128:HEADER_BYTES]
+    with pytest.raises(BatchError) as refused:
+        open_batch(resealed(b"".join(parts), header), chain_id=CHAIN)
+    assert refused.value.code == "section_invalid"

@@ -209,3 +209,14 @@ def test_times_that_cannot_be_are_refused(time_s):
 def test_checkpoints_that_cannot_be_are_not_written(checkpoint):
     with pytest.raises(ProofError):
         format_checkpoint(checkpoint)
+
+
+def test_a_note_has_one_to_so_many_signatures_and_nothing_spelled_otherwise():
+    signature = NoteSignature("log", bytes(4), bytes(64))
+    for count in (0, 1_000):
+        with pytest.raises(ProofError, match="signatures"):
+            format_signed(SignedCheckpoint(PLAIN, (signature,) * count))
+    with pytest.raises(ProofError):
+        format_signed(SignedCheckpoint(PLAIN, (NoteSignature("log", bytes(3), bytes(64)),)))
+    with pytest.raises(ProofError, match="characters"):
+        parse_signed("x" * 10_000_000)
