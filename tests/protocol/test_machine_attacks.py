@@ -495,3 +495,24 @@ def test_only_batches_may_be_larger_than_a_transaction() -> None:
     terms = tuple(replace(FREE, territories=tuple(f"A{letter}" for letter in "BCDEFGH")) for _ in range(40))
     assert world.attempt("lab", large).code == "unknown_object"
     assert world.attempt("lab", PublishLicense(terms=Terms(rules=terms))).code == "transaction_too_large"
+
+
+def test_a_model_names_few_media_types() -> None:
+    """It is decoded with each call it is paid for; a megabyte of names would make every call dear for validators."""
+    world, _ = market()
+    many = Interface(task="generation", accepts=("audio/wav",) * 33, returns=("audio/wav",) * 32)
+    assert world.attempt("lab", replace(model_body((), 0), interface=many)).code == "record_invalid"
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        Params(network_fee=-1_000, node_fee=1_000),
+        Params(network_fee=6_000, node_fee=5_000),
+        Params(node_fee=-1),
+        Params(dispute_quorum=0),
+    ],
+)
+def test_no_chain_begins_with_fees_below_zero_or_disputes_nobody_decides(params: Params) -> None:
+    with pytest.raises(RecordError):
+        World(genesis=replace(genesis_of(), params=params))

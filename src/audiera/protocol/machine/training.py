@@ -161,6 +161,8 @@ def check_register_model(body: RegisterModel) -> None:
     interface = body.interface
     require_slug(interface.task, "task")
     require(len(interface.schema) in (0, 32), "schema is empty or 32 bytes")
+    count = len(interface.accepts) + len(interface.returns)
+    require(count <= 64, f"at most 64 media types, got {count}; the model is read with each of its calls")
     for media in interface.accepts + interface.returns:
         short = 3 <= len(media) <= 64 and media.isascii() and media.isprintable() and "/" in media
         require(short, f"a media type such as audio/flac expected, got {media[:64]!r}")

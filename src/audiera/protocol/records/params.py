@@ -103,4 +103,7 @@ def check_genesis(genesis: Genesis) -> None:
         require_digest(authority.key, "an authority's key")
     params = genesis.params
     require(params.rules_version == 1, f"this program knows rules version 1, not {params.rules_version}")
+    for name, fee in (("network_fee", params.network_fee), ("node_fee", params.node_fee)):
+        require_range(fee, 0, 10_000, f"{name} in basis points")
     require_range(params.network_fee + params.node_fee, 0, 10_000, "the sum of the fees in basis points")
+    require_range(params.dispute_quorum, 1, 10_000, "dispute_quorum")
