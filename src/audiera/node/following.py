@@ -16,7 +16,7 @@ from audiera.services.ledger.ports import Ledger
 from audiera.services.storage.ports import Documents
 from audiera.services.usage import UsageIndex
 
-_LOOK_S = 0.5
+_LOOK_S = 0.1
 """Longest time after which the thread looks whether it shall end."""
 
 _log = logging.getLogger(__name__)
