@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import threading
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from audiera.protocol.api import routes
 from audiera.protocol.api.routes import API_KEY_PREFIX
 from audiera.protocol.records import Grant
 from audiera.protocol.transactions import AuthorizeAppKey, RevokeAppKey, RevokeGrant
-from tests.node.house import HOUR, SECOND, Answer, House, Person, trained
+from tests.node.house import DEADLINE_S, HOUR, SECOND, Answer, House, Person, trained
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -72,6 +73,25 @@ def test_a_key_calls_on_the_newest_active_grant(shop: Shop) -> None:
     assert shop.house.row_of(shop.call(secret)).grant == first.number
     shop.house.restart()
     assert shop.house.row_of(shop.call(secret)).grant == first.number
+
+
+def test_a_grant_serves_from_its_answer_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late the thread is that follows the ledger."""
+    secret = shop.key("k")
+    go = threading.Event()
+    apply = shop.house.parts.catalog.apply
+
+    def late(*arguments: Any) -> None:
+        assert go.wait(DEADLINE_S)
+        apply(*arguments)
+
+    monkeypatch.setattr(shop.house.parts.catalog, "apply", late)
+    for _ in range(3):
+        grant = shop.grant()
+        answer = shop.call(secret)
+        assert answer.status == 200, answer.body
+        assert shop.house.row_of(answer).grant == grant.number
+    go.set()
 
 
 def test_a_grant_that_is_none_or_anothers_is_refused(shop: Shop) -> None:

@@ -19,7 +19,7 @@ from audiera.protocol.api import routes
 from tests.node.house import House, Person, house_in
 from tests.node.world import World, made
 
-EXAMPLES = 25
+EXAMPLES = 15
 """Generated requests for each operation; a long run asks for more with AUDIERA_EXAMPLES."""
 
 

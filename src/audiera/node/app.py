@@ -293,7 +293,7 @@ def _open_derived(base: _Base, opened: ExitStack) -> _Derived:
     opened.callback(catalog.close)
     usage = open_usage(base.settings.home / "usage.sqlite")
     opened.callback(usage.close)
-    grants = CallGrants(base.ledger.state())
+    grants = CallGrants(base.ledger)
     followers = Followers(base.ledger, catalog, usage, grants, base.documents)
     opened.callback(followers.close)
     return _Derived(catalog, usage, grants, followers)

@@ -4,6 +4,7 @@ A session under an application key is signed by nobody; the key's scope, end and
 the ledger.
 """
 
+import threading
 from typing import NamedTuple
 
 from audiera.node.clock import Clock
@@ -12,7 +13,6 @@ from audiera.protocol.encoding import decode
 from audiera.protocol.errors import NotFound, NotPermitted
 from audiera.protocol.records import Grant
 from audiera.protocol.results import BlockResult
-from audiera.protocol.state import StateView
 from audiera.protocol.units import HOUR_US
 from audiera.services.access import Gate, Meter, Session
 from audiera.services.ledger.ports import Ledger
@@ -22,23 +22,40 @@ _MOST = 100_000
 
 
 class CallGrants:
-    """Which grants let an account call a model. Read by any thread while one applies; made anew at each start.
+    """Which grants let an account call a model. Thread-safe; made anew at each start.
 
     Args:
-        state: the committed state to begin with.
+        ledger: where grants are; what is committed there is known here, followed or not.
     """
 
-    def __init__(self, state: StateView) -> None:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._lock = threading.Lock()
         self._grants: dict[tuple[int, int], list[int]] = {}
-        for _, record in state.scan(b"g"):
+        self._height = ledger.head().height
+        for _, record in ledger.state().scan(b"g"):
             self._note(decode(record, Grant))
 
     def apply(self, result: BlockResult) -> None:
-        """Note the grants a block issued."""
+        """Note the grants a block issued; quiet when they are known."""
+        with self._lock:
+            self._apply(result)
+
+    def _apply(self, result: BlockResult) -> None:
+        if result.height <= self._height:
+            return
         for transaction in result.transactions:
             for record in transaction.records if transaction.ok else ():
                 if isinstance(record, Grant):
                     self._note(record)
+        self._height = result.height
+
+    def _catch_up(self) -> None:
+        """Note what was committed since the last block that was followed: whoever was told of a grant may use it."""
+        if self._ledger.head().height > self._height:
+            with self._lock:
+                for result in self._ledger.follow(self._height + 1):
+                    self._apply(result)
 
     def _note(self, grant: Grant) -> None:
         if grant.model:
@@ -46,8 +63,10 @@ class CallGrants:
             if grant.number not in known:
                 known.append(grant.number)
 
-    def newest(self, state: StateView, account: int, model: int) -> int:
+    def newest(self, account: int, model: int) -> int:
         """The newest active grant of an account for a model; 0 when there is none."""
+        self._catch_up()
+        state = self._ledger.state()
         for number in reversed(self._grants.get((account, model), [])):
             grant = state.grant(number)
             if grant is not None and grant.status == "active":
@@ -109,9 +128,8 @@ class Applications:
             NotPermitted: the grant is another account's.
             AccessRefused: the grant does not stand.
         """
-        state = self._ledger.state()
-        number = grant or self._grants.newest(state, account, model)
-        record = state.grant(number) if number else None
+        number = grant or self._grants.newest(account, model)
+        record = self._ledger.state().grant(number) if number else None
         if record is None:
             raise NotFound(
                 f"the account has no active grant to call model {model}; issue one with a budget first",
