@@ -1,6 +1,7 @@
 """Every command once, as a person types it and as a program reads it, against a running node."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,7 @@ def test_grants_are_asked_for_answered_and_revoked(town: Town, tmp_path: Path) -
     assert town.creator.document("grant", "answer", declined, "--decline") == {"grant": declined, "agreed": False}
     assert town.visitor.document("grant", "show", declined)["grant"]["status"] == "declined"
     assert town.developer.document("grant", "revoke", waiting)["status"] == "revoked"
+    assert town.developer.refusal("grant", "return", waiting)["code"] == "too_early"
 
 
 def test_what_a_grant_covers_is_fetched(town: Town, tmp_path: Path) -> None:
@@ -304,6 +306,19 @@ def test_a_model_is_called_by_an_account_and_by_a_key(
     number = grant["grant"]["number"]
     assert f"model {trained.model}" in town.visitor.words("grant", "show", number)
     assert town.caller.refusal("fetch", number, code=2)["code"] == "usage"
+
+
+def test_a_models_pool_is_divided_among_its_recordings(town: Town, trained: Trained, tmp_path: Path) -> None:
+    answer = tmp_path / "answer.wav"
+    called = town.caller.document("model", "call", trained.model, "--set", "seconds=1", "-o", answer)
+    place = f"{called['node']}/{called['index']}"
+    end = time.monotonic() + 30.0
+    while town.visitor.run("access", "trail", place, "--json").exit_code and time.monotonic() < end:
+        time.sleep(0.05)
+    settled = town.creator.document("model", "settle", trained.model)
+    assert settled["amount"] >= 4_250  # of 50,000: 5 and 10 % of fees go first, then a tenth is the recordings'
+    assert settled["paid"] == settled["amount"] and settled["assets"] == len(town.free) + len(town.priced)
+    assert town.creator.refusal("model", "settle", trained.model)["code"] == "nothing_to_settle"
 
 
 def test_histories_name_records_that_can_be_proved(town: Town, trained: Trained, tmp_path: Path) -> None:

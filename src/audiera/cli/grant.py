@@ -139,3 +139,13 @@ def revoke(client: Client, output: Output, number: int) -> None:
     """End a grant: as its grantee any time, as a holder when its license was broken."""
     client.revoke_grant(number)
     output.give({"grant": number, "status": "revoked"}, f"grant {number} is revoked")
+
+
+@grant.command("return")
+@click.argument("number", type=int)
+@as_account
+def return_(client: Client, output: Output, number: int) -> None:
+    """Take back what is left of an ended grant's budget, once no late access can draw on it any more."""
+    client.return_budget(number)
+    left = client.balance()
+    output.give({"grant": number, "balance": left}, f"the rest of grant {number} is back; balance {credits_text(left)}")

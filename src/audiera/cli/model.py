@@ -142,6 +142,21 @@ def _trained_on(answer: ModelAnswer) -> str:
 
 @model.command()
 @click.argument("number", type=int)
+@as_account
+def settle(client: Client, output: Output, number: int) -> None:
+    """Divide what a model's calls earned for its training data, and pay every recording its part; anyone may."""
+    settlement = client.settle(number)
+    paid = client.claim_settlement(settlement)
+    record = client.settlement(settlement).settlement
+    output.give(
+        {"settlement": settlement, "amount": record.amount, "paid": record.paid, "assets": paid},
+        f"settlement {settlement}: {credits_text(record.amount)} credits divided among {paid} assets, "
+        f"{credits_text(record.paid)} paid out",
+    )
+
+
+@model.command()
+@click.argument("number", type=int)
 @click.option("--input", "body", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="What is sent.")
 @click.option("--set", "parameters", multiple=True, metavar="NAME=VALUE", help="A parameter; repeatable.")
 @click.option("--budget", type=CREDITS, default="1", show_default=True, help="Most the call may cost.")
