@@ -1,5 +1,6 @@
 """A row is 64 bytes that mean one thing."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -91,3 +92,16 @@ def test_a_page_leads_to_the_rows_root(count, k, data):
 def test_with_one_row_to_a_page_the_root_is_that_of_the_rows():
     rows = plain_rows(11).tobytes()
     assert rows_root(rows, 1) == tree_root([leaf_hash(rows[at : at + 64]) for at in range(0, len(rows), 64)])
+
+
+@given(st.lists(st.integers(0, 2**40), min_size=1, max_size=40), st.sampled_from([1, 3, 2**20]))
+def test_a_time_used_twice_is_found_however_far_apart_the_times_are(times, apart):
+    rows = plain_rows(len(times)).copy()
+    rows["t"] = np.array([1_700_000_000_000_000 + time % 1_000 * apart for time in times], dtype=np.uint64)
+    rows["asset"] = np.arange(1, len(times) + 1)
+    if len({int(t) for t in rows["t"]}) == len(times):
+        check_order(rows)
+        return
+    with pytest.raises(BatchError) as refused:
+        check_order(rows)
+    assert refused.value.code == "row_repeated"

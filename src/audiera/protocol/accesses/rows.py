@@ -55,6 +55,9 @@ ROW: Final = np.dtype(
     ]
 )
 
+_DENSE: Final = 64
+"""Up to so many microseconds for each row, equal times are found by marking instead of sorting."""
+
 _ROW: Final = struct.Struct("<6Q3I2BH")
 
 OP_WHOLE: Final = 1
@@ -259,9 +262,22 @@ def check_order(rows: Array) -> None:
     ascending = (assets[1:] > assets[:-1]) | ((assets[1:] == assets[:-1]) & (times[1:] > times[:-1]))
     if not ascending.all():
         raise BatchError("the rows are not in ascending order of asset and time", code="row_order")
-    ordered = np.sort(times, kind="stable")
-    if bool((ordered[1:] == ordered[:-1]).any()):
+    if not _are_distinct(times):
         raise BatchError("two rows have the same time; a node's times strictly increase", code="row_repeated")
+
+
+def _are_distinct(times: npt.NDArray[np.uint64]) -> bool:
+    """Whether no two values are equal."""
+    if len(times) < 2:
+        return True
+    offsets = times - times.min()
+    span = int(offsets.max()) + 1
+    if span <= _DENSE * len(times):  # a mark for each microsecond costs a tenth of sorting
+        seen = np.zeros(span, dtype=np.bool_)
+        seen[offsets] = True
+        return int(np.count_nonzero(seen)) == len(times)
+    ordered = np.sort(offsets, kind="stable")
+    return not bool((ordered[1:] == ordered[:-1]).any())
 
 
 def page_leaves(data: bytes, k: int) -> list[bytes]:
@@ -271,8 +287,8 @@ def page_leaves(data: bytes, k: int) -> list[bytes]:
         data: the rows' bytes.
         k: rows in a page.
     """
-    sha256, size = hashlib.sha256, k * ROW_BYTES
-    return [sha256(b"\x00" + data[at : at + size]).digest() for at in range(0, len(data), size)]
+    sha256, size, rows = hashlib.sha256, k * ROW_BYTES, memoryview(data)
+    return [sha256(b"\x00" + rows[at : at + size]).digest() for at in range(0, len(data), size)]
 
 
 def rows_root(data: bytes, k: int) -> bytes:

@@ -39,7 +39,7 @@ from audiera.protocol.machine.step import (
 )
 from audiera.protocol.merkle import Frontier, leaf_hash
 from audiera.protocol.purposes import purpose_code
-from audiera.protocol.records import Account, AppKey, Grant
+from audiera.protocol.records import Account, AppKey, Grant, Run
 from audiera.protocol.records.base import require_range
 from audiera.protocol.results import AppliedBatch
 from audiera.protocol.revenue import allocate, take_fees
@@ -75,9 +75,9 @@ def record_accesses(step: Step, body: RecordAccesses) -> None:
     _enter_sessions(step, batch, before)
     _enter_watermarks(step, batch)
     unmatched = 0
-    grants: dict[int, Grant | None] = {}
+    known = _Known({}, {})
     for part in by_session(batch.rows):
-        unmatched += _count_session(step, part, grants)
+        unmatched += _count_session(step, part, known)
     _append_to_log(step, batch, unmatched)
     after = NodeState(
         next_index=batch.header.first_index + batch.header.count,
@@ -163,14 +163,16 @@ def _signs(consumer: Account, session: SessionOpen) -> bool:
 
 
 def _enter_watermarks(step: Step, batch: Batch) -> None:
+    signers: dict[int, tuple[bytes, ...]] = {}
     for watermark in batch.watermarks:
         key = number_key(b"S", step.signer, watermark.session)
         session = step.stage.session(step.signer, watermark.session)
         if session is None or session.app_key:
             continue
-        consumer = step.stage.account(session.consumer)
-        signers = consumer.device_keys + consumer.control_keys if consumer is not None else ()
-        if watermark.key in signers and _is_watermark_good(step, watermark):
+        if session.consumer not in signers:
+            consumer = step.stage.account(session.consumer)
+            signers[session.consumer] = consumer.device_keys + consumer.control_keys if consumer is not None else ()
+        if watermark.key in signers[session.consumer] and _is_watermark_good(step, watermark):
             step.put(key, replace(session, acknowledged=max(session.acknowledged, watermark.rows)))
 
 
@@ -182,6 +184,16 @@ def _is_watermark_good(step: Step, watermark: Watermark) -> bool:
     return True
 
 
+class _Known(NamedTuple):
+    """What sessions of a batch share, read once for all of them: no batch changes a grant or a run."""
+
+    grants: dict[int, Grant | None]
+    """By number."""
+
+    runs: dict[int, Run | None]
+    """By number."""
+
+
 class _Standing(NamedTuple):
     """A session with the grant it runs under."""
 
@@ -189,8 +201,9 @@ class _Standing(NamedTuple):
     grant: Grant
 
 
-def _standing(step: Step, session: int, grants: dict[int, Grant | None]) -> _Standing | None:
-    """A session's standing; grants are read once for a batch, for no batch changes one."""
+def _standing(step: Step, session: int, known: _Known) -> _Standing | None:
+    """A session's standing."""
+    grants = known.grants
     state = step.stage.session(step.signer, session)
     if state is None:
         return None
@@ -203,11 +216,11 @@ def _standing(step: Step, session: int, grants: dict[int, Grant | None]) -> _Sta
     return _Standing(state, grant) if agrees and grant.status != "requested" else None
 
 
-def _count_session(step: Step, part: SessionRows, grants: dict[int, Grant | None]) -> int:
+def _count_session(step: Step, part: SessionRows, known: _Known) -> int:
     """Step 4 for one session; returns how many released rows no grant covers."""
     if not len(part.payable) or part.session == 0:
         return 0
-    standing = _standing(step, part.session, grants)
+    standing = _standing(step, part.session, known)
     if standing is None:
         return len(part.payable)
     state, grant = standing
@@ -228,7 +241,7 @@ def _count_session(step: Step, part: SessionRows, grants: dict[int, Grant | None
         spent = _pay_uses(step, grant, covered)
         step.count_use(grant.number, accesses=sums.accesses, size=sums.bytes, spent=spent)
         if state.run:
-            _add_to_run(step, state, grant, covered)
+            _add_to_run(step, state, grant, covered, known)
     return len(part.payable) - sums.accesses
 
 
@@ -268,8 +281,10 @@ def _pay_uses(step: Step, grant: Grant, covered: Covered) -> int:
     return amount
 
 
-def _add_to_run(step: Step, state: SessionState, grant: Grant, covered: Covered) -> None:
-    run = step.stage.run(state.run)
+def _add_to_run(step: Step, state: SessionState, grant: Grant, covered: Covered, known: _Known) -> None:
+    if state.run not in known.runs:
+        known.runs[state.run] = step.stage.run(state.run)
+    run = known.runs[state.run]
     if run is None or run.status != "open" or run.account != state.consumer or grant.number not in run.grants:
         return
     for page, uses in pages_of(covered.uses):

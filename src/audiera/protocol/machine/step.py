@@ -85,10 +85,13 @@ class Step:
         self.movements: list[Movement] = []
         self.batch: AppliedBatch | None = None
         self.log_entries: list[bytes] = []
+        self._params: Params | None = None
 
     def params(self) -> Params:
-        """The parameters in force."""
-        return self.stage.params()
+        """The parameters in force; decoded once, for no transaction changes them half-way."""
+        if self._params is None:
+            self._params = self.stage.params()
+        return self._params
 
     def assign_number(self) -> int:
         """The ledger number of what this transaction creates; also found under its id."""
