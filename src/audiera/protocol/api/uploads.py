@@ -8,7 +8,6 @@ from audiera.protocol.records.asset import DataType, Estimate, Technical
 
 TUS_VERSION = "1.0.0"
 TUS_EXTENSIONS = "creation,termination,checksum"
-CHECKSUM_ALGORITHMS = "sha256"
 
 
 class Tags(Message, frozen=True, kw_only=True):
