@@ -80,14 +80,33 @@ def test_a_priced_access_pays_network_node_and_asset_to_the_last_micro_credit() 
     assert world.balance(f"account/{world.people['creator'].number}") == spent - network - node
 
 
-def test_a_budget_is_never_overdrawn() -> None:
+def test_what_the_budget_does_not_pay_does_not_count() -> None:
+    """Else a licensee who runs the serving node would have everything certified for a budget of nearly nothing."""
     world, server = market()
-    asset = world.asset("creator", world.license("creator", PER_ACCESS))
-    grant = world.grant("lab", "train-generative", assets=(asset,), budget=1_500_000)
+    dear = world.asset("creator", world.license("creator", PER_ACCESS))
+    free = world.asset("contributor", world.license("contributor", FREE))
+    grant = world.grant("lab", "train-generative", assets=tuple(sorted((dear, free))), budget=2_500_000)
+    run = world.do("lab", OpenRun(grants=(grant,))).number
+    session = server.open("lab", grant, run=run)
+    rows = [server.row(session, asset) for asset in (dear, free, dear, dear, free)]
+    result = server.record(*rows)
+    assert result.batch is not None and result.batch.unmatched == 1
+    assert world.balance(f"grant/{grant}") == 2_500_000 - 2 * 1_000_003
+    assert usage(world, grant) == (4, 4_000, 2 * 1_000_003)
+    assert {asset: use.accesses for asset, use in world.machine.view().run_uses(run)} == {dear: 2, free: 2}
+    result = server.record(server.row(session, dear), server.row(session, free))
+    assert result.batch is not None and result.batch.unmatched == 1
+    assert usage(world, grant)[0] == 5
+
+
+def test_a_budget_for_minutes_counts_the_earliest_rows_it_pays() -> None:
+    world, server = market()
+    asset = world.asset("creator", world.license("creator", PER_MINUTE), duration_ms=30_000)
+    grant = world.grant("lab", "train-generative", assets=(asset,), budget=75_000)
     session = server.open("lab", grant)
-    server.record(*(server.row(session, asset) for _ in range(3)))
-    assert world.balance(f"grant/{grant}") == 0
-    assert usage(world, grant) == (3, 3_000, 1_500_000)
+    result = server.record(*(server.row(session, asset, units=30_000) for _ in range(4)))
+    assert result.batch is not None and result.batch.unmatched == 2  # half a minute each at 60,000 a minute
+    assert usage(world, grant) == (2, 2_000, 60_000)
 
 
 def test_minutes_are_charged_for_no_more_audio_than_the_asset_holds() -> None:

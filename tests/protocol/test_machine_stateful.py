@@ -61,11 +61,13 @@ class History(RuleBasedStateMachine):
         first = self.world.time - SECOND
         ended = grant["revoked"] or (grant["kind"] == 2 and first >= self.end)
         covered = 0 if stray or ended else count
+        if grant["kind"] == 1:
+            covered = min(covered, (grant["budget"] - grant["spent"]) // PRICE)  # what no budget pays does not count
         assert result.batch is not None
         assert result.batch.unmatched == count - covered, (grant, stray, result.batch)
         grant["used"] += covered
         if grant["kind"] == 1 and covered:
-            paid = min(covered * PRICE, grant["budget"] - grant["spent"])
+            paid = covered * PRICE
             grant["spent"] += paid
             self.earned += paid - paid * 500 // 10_000 - paid * 1_000 // 10_000
 

@@ -112,6 +112,15 @@ def earliest(payable: Array, count: int) -> Array:
     return payable.take(np.sort(chosen, kind="stable"))
 
 
+def earliest_of(payable: Array, assets: Sequence[int], count: int) -> Array:
+    """The first rows in time of these assets, at most so many, and all rows of others, in the order given."""
+    named = np.isin(payable["asset"], np.array(assets, dtype=np.uint64))
+    first = earliest(payable.compress(named), count)
+    if not len(first):
+        return payable.compress(~named)
+    return payable.compress(~named | (payable["t"] <= first["t"].max()))
+
+
 def unique_values(column: npt.NDArray[np.unsignedinteger[npt.NBitBase]]) -> list[int]:
     """The different values of a column, ascending."""
     values: list[int] = np.unique(column).tolist()

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from audiera.protocol.accesses import Batch, SessionOpen, Watermark, open_batch, verify_session, verify_watermark
 from audiera.protocol.accesses.log import encode_entry
+from audiera.protocol.accesses.rows import Array
 from audiera.protocol.accesses.totals import (
     Covered,
     SessionRows,
@@ -18,6 +19,7 @@ from audiera.protocol.accesses.totals import (
     by_session,
     cover,
     earliest,
+    earliest_of,
     is_late_in_order,
     merge_uses,
     pages_of,
@@ -39,7 +41,7 @@ from audiera.protocol.machine.step import (
 )
 from audiera.protocol.merkle import Frontier, leaf_hash
 from audiera.protocol.purposes import purpose_code
-from audiera.protocol.records import Account, AppKey, Grant, Run
+from audiera.protocol.records import Account, AppKey, Grant, Price, Run
 from audiera.protocol.records.base import require_range
 from audiera.protocol.results import AppliedBatch
 from audiera.protocol.revenue import allocate, take_fees
@@ -234,8 +236,7 @@ def _count_session(step: Step, part: SessionRows, known: _Known) -> int:
     since = max(grant.valid_from - params.row_lag_us, step.time - params.row_late_us)
     if grant.model:
         return len(part.payable) - pay_calls(step, grant, state, payable, until, since)
-    uses = uses_of(payable, until, since)
-    covered = cover(uses, step.stage.coverage(grant.number))
+    covered = _within_budget(step, grant, payable, until, since)
     sums = sums_of(covered.uses)
     if sums.accesses:
         spent = _pay_uses(step, grant, covered)
@@ -256,20 +257,56 @@ def _counted_rows(step: Step, state: SessionState) -> int:
     return max(0, state.acknowledged + step.params().credit_rows - state.rows)
 
 
-def _pay_uses(step: Step, grant: Grant, covered: Covered) -> int:
-    """Charge priced uses to the grant's budget; no more than it holds. Returns microcredits charged."""
+def _within_budget(step: Step, grant: Grant, payable: Array, until: int, since: int) -> Covered:
+    """What a grant covers of a session's rows: of priced assets only the earliest rows that its budget still pays.
+
+    Uses nobody pays are recorded and count for nothing, least of all for a certificate.
+    """
+    coverage = step.stage.coverage(grant.number)
+    covered = cover(uses_of(payable, until, since), coverage)
+    budget = step.stage.balance(grant_purse(grant.number))
+    if _price(grant, covered) <= budget:
+        return covered
     prices = [terms.price for terms in grant.terms]
-    if all(price is None or price.unit == "flat" for price in prices):
-        return 0
+    priced = [use[0] for use, term in zip(use_list(covered.uses), covered.terms, strict=True) if _is_used(prices[term])]
+    low, high = 0, len(payable)
+    while low < high:
+        count = (low + high + 1) // 2
+        covered = cover(uses_of(earliest_of(payable, priced, count), until, since), coverage)
+        low, high = (count, high) if _price(grant, covered) <= budget else (low, count - 1)
+    return cover(uses_of(earliest_of(payable, priced, low), until, since), coverage)
+
+
+def _is_used(price: Price | None) -> bool:
+    """Whether a price is for each use, and not paid at once when the grant was issued."""
+    return price is not None and price.unit != "flat"
+
+
+def _price(grant: Grant, covered: Covered) -> int:
+    """Microcredits that uses cost."""
+    return sum(amount for _, amount in _owed(grant, covered))
+
+
+def _owed(grant: Grant, covered: Covered) -> list[tuple[int, int]]:
+    """Each priced asset and the microcredits its uses cost."""
+    prices = [terms.price for terms in grant.terms]
     owed: list[tuple[int, int]] = []
+    if not any(map(_is_used, prices)):
+        return owed
     for (asset, accesses, audio_ms, _), term in zip(use_list(covered.uses), covered.terms, strict=True):
         price = prices[term]
         if price is not None and price.unit == "access":
             owed.append((asset, price.amount * accesses))
         elif price is not None and price.unit == "minute":
             owed.append((asset, price.amount * audio_ms // _MINUTE_MS))
+    return owed
+
+
+def _pay_uses(step: Step, grant: Grant, covered: Covered) -> int:
+    """Charge priced uses to the grant's budget, which pays them all. Returns microcredits charged."""
+    owed = _owed(grant, covered)
     purse = grant_purse(grant.number)
-    amount = min(sum(value for _, value in owed), step.stage.balance(purse))
+    amount = sum(value for _, value in owed)
     if amount == 0:
         return 0
     params = step.params()
