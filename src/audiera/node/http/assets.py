@@ -47,6 +47,7 @@ def asset_waveform(call: Call, ref: str) -> Waveform:
     return call.parts.intake.waveform(asset_at(call, ref).content.blob)
 
 
+# The handler is named as the API names the operation.
 def license(call: Call, number: Numbered, revision: Annotated[int, Meta(ge=0, le=I64_MAX)] = 0) -> LicenseAnswer:  # noqa: A001
     """A license, in its newest or in a stated revision."""
     record = found(call.parts.ledger.state().license(number, revision), "license", number)

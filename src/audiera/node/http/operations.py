@@ -210,6 +210,7 @@ def _query_parameters(query: QueryParams, expected: Mapping[str, tuple[Any, Any]
 
 def _query_struct(query: QueryParams, kind: type[msgspec.Struct]) -> msgspec.Struct:
     """A Struct from the query: a name given several times is a list, and so is a list field given once."""
+    # The information about a Struct has fields; its declared type is that of any type.
     lists = {field.name for field in msgspec.inspect.type_info(kind).fields if _is_list(field.type)}  # type: ignore[attr-defined]
     values: dict[str, object] = {}
     for name in query:
